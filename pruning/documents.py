@@ -19,6 +19,8 @@ REASONS: dict[str, str] = {
     "broken_record": "the record cannot be parsed",
     "truncated_file": "the file ends in the middle of a record or a compressed block",
     "too_long": "the text is as large as --max_document_bytes or larger",
+    "not_finite": "the model gives no finite number for the text",
+    "no_score": "the store has no number for the text in this column",
     "excluded": "--where leaves the row out",
     "not_sampled": "--sample leaves the row's unit out",
     "outside_split": "the row lies outside the split that was asked for",
@@ -77,11 +79,6 @@ class SourceFile:
     num_rows: int
     first_row: int = 0
     end_row: int | None = None
-
-    @property
-    def rows_asked_for(self) -> range:
-        end = self.num_rows if self.end_row is None else self.end_row
-        return range(self.first_row, end)
 
 
 class Unit(NamedTuple):
@@ -152,4 +149,4 @@ def text_problem(text: bytes, max_bytes: int) -> str | None:
     except UnicodeDecodeError:
         return "invalid_utf8"
     # NUL alone is as empty as white space: no vocabulary has a piece for it.
-    return "empty" if not decoded.strip().strip("\x00").strip() else None
+    return "empty" if not decoded.replace("\x00", "").strip() else None
