@@ -1,0 +1,113 @@
+"""Laying parameters and batches over a mesh of devices, by t5x's logical axis names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from flax import traverse_util
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+# Logical axis to mesh axis: t5x's standard rules for one dimension of parameters and one of
+# activations. `joined_kv` are heads and their width in one axis.
+LOGICAL_AXIS_RULES: dict[str, str | None] = {
+    "batch": "data",
+    "vocab": "model",
+    "embed": None,
+    "mlp": "model",
+    "heads": "model",
+    "kv": None,
+    "joined_kv": "model",
+    "relpos_buckets": None,
+    "length": None,
+}
+
+# By the last two names of a path: the module and its parameter.
+_LOGICAL_AXES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("token_embedder", "embedding"): ("vocab", "embed"),
+    ("relpos_bias", "rel_embedding"): ("heads", "relpos_buckets"),
+    ("query", "kernel"): ("embed", "joined_kv"),
+    ("key", "kernel"): ("embed", "joined_kv"),
+    ("value", "kernel"): ("embed", "joined_kv"),
+    ("out", "kernel"): ("joined_kv", "embed"),
+    ("wi", "kernel"): ("embed", "mlp"),
+    ("wi_0", "kernel"): ("embed", "mlp"),
+    ("wi_1", "kernel"): ("embed", "mlp"),
+    ("wo", "kernel"): ("mlp", "embed"),
+    ("logits_dense", "kernel"): ("embed", "vocab"),
+}
+
+
+def make_mesh(data: int = -1, model: int = 1) -> Mesh:
+    """Makes a mesh with axes `data` and `model` over this process's devices.
+
+    Args:
+        data: Devices over which the rows of a batch are split; -1 takes all that `model`
+            leaves.
+        model: Devices over which one copy of the parameters is split.
+
+    Raises:
+        ValueError: The product is not the number of devices.
+    """
+    devices = jax.local_devices()
+    if data == -1:
+        data = len(devices) // model
+    if data * model != len(devices):
+        raise ValueError(
+            f"A mesh of data={data} x model={model} needs {data * model} devices; this process "
+            f"has {len(devices)}. Choose factors whose product is {len(devices)}."
+        )
+    return Mesh(np.asarray(devices).reshape(data, model), ("data", "model"))
+
+
+def logical_axes(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a tree like `params` with a tuple of logical axis names for each array.
+
+    Raises:
+        ValueError: A path is no parameter of T5.
+    """
+    return traverse_util.unflatten_dict(
+        {path: _axes_of(path) for path in traverse_util.flatten_dict(params)}
+    )
+
+
+def _axes_of(path: tuple[str, ...]) -> tuple[str, ...]:
+    if path[-1] == "scale":
+        return ("embed",)
+    if path[-2:] not in _LOGICAL_AXES:
+        raise ValueError(f"No logical axes are known for the parameter {'/'.join(path)}.")
+    return _LOGICAL_AXES[path[-2:]]  # type: ignore[index]
+
+
+def param_shardings(params: Mapping[str, Any], mesh: Mesh) -> dict[str, Any]:
+    """Returns a tree like `params` of shardings.
+
+    An axis that its mesh axis does not divide (6 heads of a position bias over 4 devices) is
+    replicated.
+
+    Args:
+        params: Arrays or `jax.ShapeDtypeStruct`s.
+        mesh: From `make_mesh`.
+    """
+
+    def sharding(path: tuple[str, ...], shape: tuple[int, ...]) -> NamedSharding:
+        axes = (LOGICAL_AXIS_RULES[axis] for axis in _axes_of(path))
+        return NamedSharding(
+            mesh,
+            PartitionSpec(
+                *(
+                    axis if axis and size % mesh.shape[axis] == 0 else None
+                    for axis, size in zip(axes, shape, strict=True)
+                )
+            ),
+        )
+
+    flat = traverse_util.flatten_dict(params)
+    return traverse_util.unflatten_dict(
+        {path: sharding(path, leaf.shape) for path, leaf in flat.items()}
+    )
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of a batch's arrays: rows over `data`."""
+    return NamedSharding(mesh, PartitionSpec(LOGICAL_AXIS_RULES["batch"]))

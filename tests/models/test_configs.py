@@ -1,0 +1,86 @@
+import dataclasses
+
+import pytest
+import transformers
+
+from models.configs import (
+    SIZES,
+    T5Config,
+    config_from_json,
+    config_from_params,
+    config_to_json,
+    named_config,
+)
+from models.t5 import param_shapes
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_config_survives_json(name):
+    assert config_from_json(config_to_json(SIZES[name])) == SIZES[name]
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_config_is_inferred_from_shapes(name):
+    assert config_from_params(param_shapes(SIZES[name])) == SIZES[name]
+
+
+@pytest.mark.parametrize("name", ["t5_small", "t5_1_1_small"])
+def test_hugging_face_reads_ours_and_we_read_theirs(name):
+    config = dataclasses.replace(SIZES[name], num_decoder_layers=3, dropout_rate=0.25)
+    theirs = transformers.T5Config(**config_to_json(config))
+    assert (theirs.d_kv, theirs.num_layers, theirs.num_decoder_layers) == (
+        config.head_dim,
+        config.num_encoder_layers,
+        3,
+    )
+    assert theirs.is_gated_act == (config.mlp == "gated_gelu")
+    assert config_from_json(theirs.to_dict()) == config
+
+
+def test_hugging_face_defaults_for_absent_keys():
+    values = config_to_json(SIZES["t5_small"])
+    for key in ("num_decoder_layers", "feed_forward_proj", "tie_word_embeddings"):
+        del values[key]
+    assert config_from_json(values) == SIZES["t5_small"]
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [("t5_small", 60.5), ("t5_base", 222.9), ("t5_1_1_small", 77.0), ("t5_1_1_xl", 2849.8)],
+)
+def test_public_sizes_have_their_published_number_of_parameters(name, millions):
+    import jax
+
+    count = sum(leaf.size for leaf in jax.tree.leaves(param_shapes(named_config(name))))
+    assert count / 1e6 == pytest.approx(millions, abs=0.06)
+
+
+def test_unknown_names_list_the_known():
+    with pytest.raises(ValueError, match=r"Unknown model size 't6'.*tiny.*t5_1_1_xxl"):
+        named_config("t6")
+    with pytest.raises(ValueError, match=r"mlp is 'silu'.*relu, gated_gelu"):
+        dataclasses.replace(SIZES["tiny"], mlp="silu")
+    with pytest.raises(ValueError, match=r"dtype is 'float16'.*float32, bfloat16"):
+        dataclasses.replace(SIZES["tiny"], dtype="float16")
+
+
+def test_unreadable_json_is_named():
+    values = config_to_json(SIZES["tiny"])
+    with pytest.raises(ValueError, match=r"feed_forward_proj 'gated-silu'; known are: relu"):
+        config_from_json({**values, "feed_forward_proj": "gated-silu"})
+    with pytest.raises(ValueError, match="model_type 'bart'"):
+        config_from_json({**values, "model_type": "bart"})
+    with pytest.raises(ValueError, match="has no d_kv"):
+        config_from_json({key: value for key, value in values.items() if key != "d_kv"})
+
+
+def test_other_trees_are_refused():
+    tree = param_shapes(SIZES["tiny"])
+    scanned = {**tree, "encoder": {"encoder": tree["encoder"]["layers_0"]}}
+    with pytest.raises(ValueError, match="no encoder/relpos_bias/rel_embedding"):
+        config_from_params(scanned)
+
+
+def test_config_is_keyword_only():
+    with pytest.raises(TypeError):
+        T5Config(1, 2, 3, 4, 5, 6, 7)
