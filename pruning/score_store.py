@@ -1,0 +1,291 @@
+"""The folder of scores.
+
+    manifest.json                         what is scored, with what; written first
+    <source file>/<first row>.parquet     one per unit; row i is record first + i
+    _SUCCESS                              counts; written last
+
+A unit's file appears by rename or not at all, and is never changed. The same
+manifest gives the same bytes on the same kind of device: nothing in a unit's
+file depends on when, where or in which order it was written.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from etils import epath
+
+from pruning.documents import SourceFile, Unit, cut_into_units
+from pruning.publishing import publish_bytes
+
+FORMAT = "t5x-pruning scores"
+VERSION = 1
+
+# Columns that every store has, beside those of its scorers and carried fields.
+FACTS: dict[str, pa.DataType] = {
+    "reason": pa.string(),  # key of REASONS where the row has no score, else null
+    "note": pa.string(),
+    "text_hash": pa.int64(),  # null where the record has no text
+    "n_bytes": pa.int64(),
+    "n_tokens": pa.int64(),
+    "n_targets": pa.int64(),
+    "n_windows": pa.int64(),
+    "truncated": pa.bool_(),
+}
+
+TOUCHED = (
+    "The mark is the time of the file's last change, in nanoseconds. If it was only copied, give it "
+    "its time back (`touch -r`, `cp -p`, `rsync -t`); `prune verify` tells whether the texts are "
+    "the same. "
+)
+
+# Parts of the manifest that may differ between a run and the one that continues it:
+# the same corpus elsewhere, or later code.
+NOT_COMPARED = (
+    ("source", "spec"),
+    ("source", "data_dir"),
+    ("code_version",),
+    ("model", "name"),
+    ("vocabulary", "name"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreStore:
+    """A score store on disk."""
+
+    folder: epath.Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def files(self) -> dict[str, SourceFile]:
+        return {f["path"]: SourceFile(**f) for f in self.manifest["files"]}
+
+    @property
+    def units(self) -> list[Unit]:
+        return cut_into_units(list(self.files.values()), self.manifest["unit_rows"])
+
+    @property
+    def score_columns(self) -> dict[str, dict[str, str]]:
+        """Scorers' columns by name, the main one first, each with unit, keeps and meaning."""
+        return {c["name"]: c for c in self.manifest["columns"]}
+
+    @property
+    def fields(self) -> list[str]:
+        """The source fields carried along."""
+        return list(self.manifest["source"]["fields"])
+
+    @property
+    def schema(self) -> pa.Schema:
+        scores = {name: pa.float32() for name in self.score_columns}
+        fields = {name: pa.string() for name in self.fields}
+        return pa.schema([*scores.items(), *FACTS.items(), *fields.items()])
+
+    def path(self, unit: Unit) -> epath.Path:
+        return self.folder / unit.file / f"{unit.first_row:012d}.parquet"
+
+    def missing_units(self) -> list[Unit]:
+        """Units that are not on disk, in order."""
+        return [unit for unit in self.units if not self.path(unit).exists()]
+
+    def write(self, unit: Unit, table: pa.Table) -> None:
+        """Writes one unit in one step. Written twice, it has the same bytes."""
+        if table.num_rows != unit.num_rows or not table.schema.equals(self.schema):
+            raise ValueError(
+                f"Table for {unit} has {table.num_rows} rows and columns {table.column_names}; "
+                f"expected {unit.num_rows} rows and {self.schema.names}."
+            )
+        path = self.path(unit)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        buffer = pa.BufferOutputStream()
+        pq.write_table(table, buffer, compression="zstd", row_group_size=unit.num_rows)
+        publish_bytes(path, buffer.getvalue().to_pybytes())
+
+    def read(self, unit: Unit, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows of one unit.
+
+        Raises:
+          ValueError: the file cannot be read or does not have the unit's rows.
+        """
+        path = self.path(unit)
+        try:
+            # Not `pq.read_table`: it leaves the buffer to a thread of Arrow's, and when that
+            # lets go of it while the interpreter exits, the process aborts.
+            file = pq.ParquetFile(pa.BufferReader(path.read_bytes()))
+            table = file.read(None if columns is None else list(columns), use_threads=False)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ValueError(
+                f"{path} cannot be read: {error}. Delete it and run `prune score` again: "
+                "only this unit is scored anew."
+            ) from error
+        if table.num_rows != unit.num_rows:
+            raise ValueError(
+                f"{path} has {table.num_rows} rows, but its unit has {unit.num_rows}. "
+                "Delete it and run `prune score` again: only this unit is scored anew."
+            )
+        return table
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[tuple[Unit, pa.Table]]:
+        """All units with their rows, in order of file and row.
+
+        Units that are not there (a sample, or an unfinished run) are left out.
+        """
+        for unit in self.units:
+            if self.path(unit).exists():
+                yield unit, self.read(unit, columns)
+
+    @property
+    def is_complete(self) -> bool:
+        return (self.folder / "_SUCCESS").exists()
+
+    def write_success(self, counts: Mapping[str, Any]) -> None:
+        """Marks the store as complete. Called when every unit is there."""
+        publish_bytes(self.folder / "_SUCCESS", _json_bytes(counts))
+
+
+def make_manifest(
+    *,
+    files: Sequence[SourceFile],
+    source: Mapping[str, Any],
+    unit_rows: int,
+    scorers: Mapping[str, Mapping[str, Any]],
+    columns: Sequence[Mapping[str, str]],
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The manifest of a store, as it goes to disk.
+
+    Args:
+      files: of the source, all of them.
+      source: `Source.describe()`.
+      unit_rows: records per unit.
+      scorers: settings by scorer.
+      columns: name, unit, keeps and meaning of each score column, main one first.
+      settings: model, vocabulary, objective, row shape, batch, ... as JSON.
+    """
+    taken = [*[c["name"] for c in columns], *FACTS, *source["fields"]]
+    twice = sorted({name for name in taken if taken.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"The columns {twice} would stand twice in the store. It has {list(FACTS)} and the "
+            "scorers' columns already: carry other --fields."
+        )
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "scorers": {name: dict(value) for name, value in scorers.items()},
+        "columns": [dict(c) for c in columns],
+        **settings,
+        "unit_rows": unit_rows,
+        "source": {"kind": source["spec"].partition(":")[0], **source},
+        "files": [dataclasses.asdict(f) for f in sorted(files, key=lambda f: f.path)],
+    }
+
+
+def open_store(folder: str | os.PathLike) -> ScoreStore:
+    """Opens a score store for reading.
+
+    Raises:
+      FileNotFoundError: there is no manifest.json.
+      ValueError: it has another format.
+    """
+    root = epath.Path(folder)
+    path = root / "manifest.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{root} is not a score store: it has no manifest.json. "
+            "`prune score … --output DIR` writes one."
+        )
+    manifest = json.loads(path.read_text())
+    if (manifest.get("format"), manifest.get("version")) != (FORMAT, VERSION):
+        raise ValueError(
+            f"{path} has format {manifest.get('format')!r} version {manifest.get('version')!r}; this "
+            f"code reads {FORMAT!r} version {VERSION}. Use the code version that wrote it: "
+            f"{manifest.get('code_version')!r}."
+        )
+    return ScoreStore(root, manifest)
+
+
+def create_or_continue(folder: str | os.PathLike, manifest: Mapping[str, Any]) -> ScoreStore:
+    """Opens the store that this manifest belongs to, writing the manifest if it is new.
+
+    Raises:
+      ValueError: the folder holds a store with another manifest. The message has
+        the first difference with both values.
+    """
+    root = epath.Path(folder)
+    path = root / "manifest.json"
+    if path.exists():
+        store = open_store(root)
+        difference = first_difference(store.manifest, _as_json(manifest))
+        if difference:
+            where, found, wanted = difference
+            touched = where.endswith(": mark")
+            raise ValueError(
+                f"Score store {root} was written with {where} = {found}, this run has {wanted}. "
+                + (TOUCHED if touched else "")
+                + "Give another --output, or delete the folder."
+            )
+        return store
+    # A file of a writer that died before it could rename begins with a dot.
+    if root.exists() and any(not path.name.startswith(".") for path in root.iterdir()):
+        raise ValueError(
+            f"{root} is not empty and not a score store. Give another --output, or empty it."
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    publish_bytes(path, _json_bytes(manifest))
+    return open_store(root)
+
+
+def first_difference(
+    left: Mapping[str, Any], right: Mapping[str, Any]
+) -> tuple[str, str, str] | None:
+    """The first place where two manifests differ: (name, left value, right value)."""
+    for key in [*left, *(k for k in right if k not in left)]:
+        if key == "files":
+            found = _file_difference(left["files"], right["files"])
+        else:
+            found = _difference((key,), left.get(key), right.get(key))
+        if found:
+            return found
+    return None
+
+
+def _difference(path: tuple[str, ...], left: Any, right: Any) -> tuple[str, str, str] | None:
+    if path in NOT_COMPARED or left == right:
+        return None
+    if isinstance(left, dict) and isinstance(right, dict):
+        for key in [*left, *(k for k in right if k not in left)]:
+            found = _difference((*path, key), left.get(key), right.get(key))
+            if found:
+                return found
+        return None
+    return ".".join(path), json.dumps(left), json.dumps(right)
+
+
+def _file_difference(left: Sequence[dict], right: Sequence[dict]) -> tuple[str, str, str] | None:
+    ours, theirs = {f["path"]: f for f in left}, {f["path"]: f for f in right}
+    for path in sorted({*ours, *theirs}):
+        if path not in theirs:
+            return f"source file {path}", "there", "no such file"
+        if path not in ours:
+            return f"source file {path}", "no such file", "there"
+        for key, value in ours[path].items():
+            if value != theirs[path][key]:
+                return (
+                    f"source file {path}: {key}",
+                    json.dumps(value),
+                    json.dumps(theirs[path][key]),
+                )
+    return None
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def _json_bytes(value: Any) -> bytes:
+    return (json.dumps(value, indent=1) + "\n").encode()

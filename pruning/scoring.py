@@ -1,0 +1,253 @@
+"""The one loop over units: read, tokenize, pack, run, write, resume.
+
+A thread prepares units ahead of the device, the main thread sends batches
+without waiting for their results, and another thread turns finished results
+into a unit's file.
+"""
+
+import concurrent.futures
+import dataclasses
+import queue
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from pruning.documents import DocumentId, Unit
+from pruning.hashing import id_hash
+from pruning.packing import Batch
+from pruning.prepared_units import Preparation, PreparedUnit, prepare
+from pruning.progress import Advance, progress
+from pruning.score_store import ScoreStore
+from pruning.scorers import ScorableDocuments, Scorer
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# One batch to per-token statistics [B, T] by name; returns before they are computed.
+TokenStatistics = Callable[[Batch], Mapping[str, object]]
+
+# A unit's results in the order of its batches, as they are sent; None where the model failed.
+Results = queue.SimpleQueue
+
+# Units prepared ahead, and units whose results wait to be written.
+UNITS_AHEAD = 2
+
+# A unit with so many documents, none of which the model gives a number for, ends the run.
+HOPELESS_DOCUMENTS = 10
+
+
+@dataclasses.dataclass
+class Throughput:
+    """What a run did. Times in seconds, positions of encoder plus decoder."""
+
+    documents: int = 0
+    tokens: int = 0
+    real_positions: int = 0
+    allocated_positions: int = 0
+    seconds: float = 0.0
+
+    @property
+    def fill(self) -> float:
+        """Share of the computed positions that hold a token."""
+        return self.real_positions / max(self.allocated_positions, 1)
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / max(self.seconds, 1e-9)
+
+
+def sampled_units(units: Sequence[Unit], share: float | None, seed: int) -> list[Unit]:
+    """A seeded share of the units, at least one, in order; a larger share contains a smaller.
+
+    Args:
+      units: all units of the store.
+      share: in (0, 1], or None for all.
+      seed: of the draw.
+    """
+    if share is None:
+        return list(units)
+    if not 0 < share <= 1:
+        raise ValueError(f"sample is {share}; it is a share of the units, above 0 and at most 1.")
+    drawn = sorted(units, key=lambda u: int(id_hash(u.file, u.first_row, seed)))
+    chosen = set(drawn[: max(1, int(np.ceil(share * len(units))))])
+    return [unit for unit in units if unit in chosen]
+
+
+def score_units(
+    store: ScoreStore,
+    units: Sequence[Unit],
+    *,
+    how: Preparation,
+    scorers: Sequence[Scorer],
+    model: TokenStatistics | None = None,
+    batch_rows: int = 1,
+) -> Throughput:
+    """Scores the units that are not in the store yet, and writes each when it is done.
+
+    Args:
+      store: where they go.
+      units: to do.
+      how: documents become rows.
+      scorers: of the store, in its order.
+      model: gives what the scorers need; None if they need nothing.
+      batch_rows: rows of each batch that the model gets.
+
+    Raises:
+      ValueError: the source is not what the manifest says, or with `how.strict`
+        the first record that cannot be scored.
+    """
+    todo = [unit for unit in units if not store.path(unit).exists()]
+    rows = sum(unit.num_rows for unit in units)
+    rows_done = rows - sum(unit.num_rows for unit in todo)
+    with (
+        concurrent.futures.ThreadPoolExecutor(1, "prepare") as preparing,
+        concurrent.futures.ThreadPoolExecutor(1, "write") as writing,
+        progress("score", rows, "documents", rows_done) as advance,
+    ):
+        meter = _Meter(advance, batch_rows)
+        writes: list[concurrent.futures.Future] = []
+        for prepared in _ahead(preparing, lambda unit: prepare(unit, how), todo):
+            batches = _batches(prepared, model, batch_rows)
+            results: Results = queue.SimpleQueue()
+            writes.append(
+                writing.submit(_finish, store, prepared, scorers, results, len(batches), meter)
+            )
+            _send(batches, model, results)
+            while len(writes) > UNITS_AHEAD:
+                writes.pop(0).result()
+        for write in writes:
+            write.result()
+    return meter.done
+
+
+class _Meter:
+    """Counts what the device has finished, batch by batch, and reports it."""
+
+    def __init__(self, advance: Advance, batch_rows: int):
+        self.done = Throughput()
+        self._advance, self._batch_rows = advance, batch_rows
+        self._begun = time.monotonic()
+
+    def add(self, prepared: PreparedUnit, batch: int, num_batches: int) -> None:
+        """The batch of that number, of `num_batches` of the unit, is there."""
+
+        def share(total: int) -> int:
+            return total * (batch + 1) // num_batches - total * batch // num_batches
+
+        documents, done = share(prepared.unit.num_rows), self.done
+        done.documents += documents
+        done.tokens += share(prepared.n_read)
+        if prepared.packed is not None and prepared.packed.num_rows:
+            done.real_positions += share(prepared.packed.num_real)
+            done.allocated_positions += self._batch_rows * prepared.packed.positions_per_row
+        done.seconds = time.monotonic() - self._begun
+        rates = {"tokens": f"{done.tokens_per_second:,.0f}/s", "fill": f"{done.fill:.1%}"}
+        self._advance(documents, **(rates if prepared.packed is not None else {}))
+
+
+def _ahead(
+    pool: concurrent.futures.Executor, work: Callable[[T], R], items: Sequence[T]
+) -> Iterator[R]:
+    """`map` that runs at most UNITS_AHEAD items ahead of who reads it."""
+    waiting: list[concurrent.futures.Future] = []
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > UNITS_AHEAD:
+            yield waiting.pop(0).result()
+    while waiting:
+        yield waiting.pop(0).result()
+
+
+def _batches(prepared: PreparedUnit, model: TokenStatistics | None, batch_rows: int) -> list[Batch]:
+    if model is None or prepared.packed is None:
+        return []
+    return prepared.packed.batches(batch_rows)
+
+
+def _send(batches: Sequence[Batch], model: TokenStatistics | None, results: Results) -> None:
+    try:
+        for batch in batches:
+            assert model is not None
+            results.put(model(batch))
+    except BaseException:
+        results.put(None)  # else who waits for the rest would wait for ever
+        raise
+
+
+def _finish(
+    store: ScoreStore,
+    prepared: PreparedUnit,
+    scorers: Sequence[Scorer],
+    results: Results,
+    num_results: int,
+    meter: _Meter,
+) -> None:
+    """Waits for a unit's results, scores its documents and writes it."""
+    needs = sorted({name for scorer in scorers for name in scorer.needs})
+    batches: dict[str, list[np.ndarray]] = {name: [] for name in needs}
+    for i in range(num_results):
+        result = results.get()
+        if result is None:
+            return  # the model failed: the main thread says why, and the unit is not written
+        for name in needs:
+            batches[name].append(np.asarray(result[name]))
+        meter.add(prepared, i, num_results)
+    if not num_results:
+        meter.add(prepared, 0, 1)
+    documents = _scorable_documents(prepared, batches)
+    columns: dict[str, np.ndarray] = {}
+    failed = np.zeros(len(prepared.scorable), bool)
+    for scorer in scorers:
+        scores = scorer.score(documents)
+        failed |= ~np.isfinite(scores[scorer.columns[0].name])
+        for name, score_N in scores.items():
+            columns[name] = np.full(prepared.unit.num_rows, np.nan, np.float32)
+            columns[name][prepared.scorable] = np.where(np.isfinite(score_N), score_N, np.nan)
+    arrays = {**columns, **prepared.facts, **prepared.fields, "reason": _reasons(prepared, failed)}
+    table = pa.table({f.name: pa.array(arrays[f.name], f.type) for f in store.schema}, store.schema)
+    store.write(prepared.unit, table)
+
+
+def _scorable_documents(
+    prepared: PreparedUnit, batches: Mapping[str, Sequence[np.ndarray]]
+) -> ScorableDocuments:
+    at, facts, packed = prepared.scorable, prepared.facts, prepared.packed
+
+    def fact(name: str) -> np.ndarray:
+        return np.array([facts[name][i] for i in at], np.int64)
+
+    documents = ScorableDocuments(
+        file=prepared.unit.file, rows_N=prepared.unit.first_row + at, n_bytes_N=fact("n_bytes")
+    )
+    if packed is None:
+        return documents
+    sums = {}
+    for name, values in batches.items():
+        sums_P = packed.sums(np.concatenate(values) if values else np.zeros(0))
+        sums[name] = np.bincount(prepared.document_P, sums_P, len(at))
+    return dataclasses.replace(
+        documents,
+        n_tokens_N=fact("n_tokens"),
+        n_targets_N=fact("n_targets"),
+        n_predicted_N=prepared.n_predicted,
+        token_sums=sums,
+    )
+
+
+def _reasons(prepared: PreparedUnit, failed: np.ndarray) -> list[str | None]:
+    """Adds `not_finite` where a scorer gave no number for a document it was asked about."""
+    reasons = list(prepared.facts["reason"])
+    for i in prepared.scorable[failed]:
+        reasons[i] = "not_finite"
+    if failed.sum() == len(failed) >= HOPELESS_DOCUMENTS:
+        unit = prepared.unit
+        first = DocumentId(unit.file, unit.first_row + int(prepared.scorable[0]))
+        raise ValueError(
+            f"The model gives no finite number for any of {len(failed):,} documents, the first of "
+            f"them {first}. Its checkpoint is damaged, or --dtype does not hold its activations: "
+            "try --dtype float32."
+        )
+    return reasons

@@ -1,0 +1,185 @@
+"""Vocabularies as plain token arrays: SentencePiece (T5, mT5) and bytes (ByT5).
+
+Token ids follow T5: 0 is padding, 1 ends a sequence, sentinels count down from
+the last id.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import io
+import os
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+import sentencepiece
+from etils import epath
+
+PAD_ID = 0
+EOS_ID = 1
+
+# What a user writes instead of a file for the vocabulary of ByT5.
+BYTES = "bytes"
+
+
+class Vocabulary(Protocol):
+    """Text to token ids."""
+
+    @property
+    def vocab_size(self) -> int:
+        """All ids, sentinels included. A model's table may be padded beyond it."""
+        ...
+
+    @property
+    def num_sentinels(self) -> int:
+        """Sentinels are the ids vocab_size - 1, vocab_size - 2, ..."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Changes when any token id of any text may change."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Token ids of each text, int32 [n_tokens], without an end of sequence."""
+        ...
+
+
+def _available_cpus() -> int:
+    # A batch system gives a job some of the machine's; macOS does not say.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclasses.dataclass(frozen=True)
+class SentencePieceVocabulary:
+    """A SentencePiece model file with T5's extra ids behind its pieces.
+
+    Attributes:
+      path: the `.model` file.
+      extra_ids: sentinels added after the model's own pieces (T5: 100).
+      num_threads: threads that `encode` uses; by default the CPUs that the process may use.
+    """
+
+    path: str
+    extra_ids: int = 100
+    num_threads: int = dataclasses.field(default_factory=_available_cpus)
+
+    @functools.cached_property
+    def serialized_model(self) -> bytes:
+        path = epath.Path(self.path)
+        if not path.exists():
+            raise FileNotFoundError(
+                f"There is no vocabulary file {self.path}. Give --vocabulary the SentencePiece "
+                f"model that the T5 checkpoint was trained with, or {BYTES!r} for ByT5."
+            )
+        return path.read_bytes()
+
+    @functools.cached_property
+    def _processor(self) -> sentencepiece.SentencePieceProcessor:
+        try:
+            processor = sentencepiece.SentencePieceProcessor(model_proto=self.serialized_model)
+        except RuntimeError as error:
+            raise ValueError(f"{self.path} is not a SentencePiece model: {error}") from error
+        if (processor.pad_id(), processor.eos_id()) != (PAD_ID, EOS_ID):
+            raise ValueError(
+                f"{self.path} has padding id {processor.pad_id()} and end-of-sequence id "
+                f"{processor.eos_id()}; T5 needs {PAD_ID} and {EOS_ID}. Train the vocabulary with "
+                "pad_id=0, eos_id=1, unk_id=2, bos_id=-1."
+            )
+        return processor
+
+    @property
+    def vocab_size(self) -> int:
+        return self._processor.vocab_size() + self.extra_ids
+
+    @property
+    def num_sentinels(self) -> int:
+        return self.extra_ids
+
+    @functools.cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(self.serialized_model + b"%d" % self.extra_ids).hexdigest()
+
+    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
+        lists = self._processor.encode(list(texts), num_threads=self.num_threads)
+        return [np.asarray(tokens, np.int32) for tokens in lists]
+
+
+@dataclasses.dataclass(frozen=True)
+class ByteVocabulary:
+    """ByT5: id = byte + 3, and the highest byte ids double as sentinels.
+
+    UTF-8 never uses the bytes 0xF5 to 0xFF and hardly those before, which is why
+    ByT5 (Xue et al. 2022, section 3.1) reuses the final 100 byte ids.
+    """
+
+    @property
+    def vocab_size(self) -> int:
+        return 256 + 3
+
+    @property
+    def num_sentinels(self) -> int:
+        return 100
+
+    @property
+    def digest(self) -> str:
+        return BYTES
+
+    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
+        return [np.frombuffer(t.encode(), np.uint8).astype(np.int32) + 3 for t in texts]
+
+
+def open_vocabulary(path: str) -> SentencePieceVocabulary | ByteVocabulary:
+    """The vocabulary in a SentencePiece file, or ByT5's for `bytes`."""
+    return ByteVocabulary() if path == BYTES else SentencePieceVocabulary(path)
+
+
+def train_vocabulary(
+    texts: Iterable[str], path: str | os.PathLike, *, vocab_size: int, num_threads: int = 1
+) -> SentencePieceVocabulary:
+    """Trains a unigram SentencePiece vocabulary with T5's special ids.
+
+    Args:
+      texts: documents; SentencePiece sees each of their lines as a sentence.
+      path: the `.model` file to write.
+      vocab_size: pieces, special ones included, extra ids not.
+      num_threads: of the trainer.
+    """
+    lines = (line for text in texts for line in text.splitlines() if line.strip())
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=lines,
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=vocab_size,
+        hard_vocab_limit=False,
+        character_coverage=0.9995,
+        normalization_rule_name="nmt_nfkc",
+        pad_id=PAD_ID,
+        eos_id=EOS_ID,
+        unk_id=2,
+        bos_id=-1,
+        num_threads=num_threads,
+        max_sentence_length=8192,
+        minloglevel=2,
+    )
+    return write_vocabulary(model.getvalue(), path)
+
+
+def write_vocabulary(serialized: bytes, path: str | os.PathLike) -> SentencePieceVocabulary:
+    """Writes a `.model` file, which appears whole or not at all."""
+    target = epath.Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own for each writer: two may be at the same folder.
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        temporary.write_bytes(serialized)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return SentencePieceVocabulary(os.fspath(target))

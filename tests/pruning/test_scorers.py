@@ -1,0 +1,67 @@
+"""Scorers: the arithmetic of each, and the list of them."""
+
+import numpy as np
+import pytest
+
+from pruning.hashing import id_uniform
+from pruning.scorers import SCORERS, ScorableDocuments, make_scorers
+
+DOCUMENTS = ScorableDocuments(
+    file="a.jsonl",
+    rows_N=np.array([3, 4, 9]),
+    n_bytes_N=np.array([40, 10, 3]),
+    n_tokens_N=np.array([20, 8, 1]),
+    n_predicted_N=np.array([5, 8, 0]),
+    n_targets_N=np.array([8, 9, 2]),
+    token_sums={"nll": np.array([16.0, 4.5, 3.0])},
+)
+
+
+def test_perplexity_is_the_mean_over_target_tokens():
+    (scorer,) = make_scorers(["perplexity"])
+    columns = scorer.score(DOCUMENTS)
+    assert columns["nll"].tolist() == [2.0, 0.5, 1.5]
+    # 16 nats over a quarter of 40 bytes; 4.5 over all 10; no byte is predicted of the last.
+    expected = [16 / np.log(2) / 10, 4.5 / np.log(2) / 10, np.nan]
+    np.testing.assert_allclose(columns["bits_per_byte"], expected, rtol=1e-6)
+    assert {c.dtype for c in columns.values()} == {np.dtype(np.float32)}
+    assert scorer.needs == {"nll"}
+
+
+def test_random_is_the_hash_of_id_and_seed_whatever_the_text():
+    (scorer,) = make_scorers(["random"], seed=7)
+    columns = scorer.score(ScorableDocuments(file="a.jsonl", rows_N=DOCUMENTS.rows_N, n_bytes_N=[]))
+    assert columns["random"].tolist() == id_uniform("a.jsonl", DOCUMENTS.rows_N, 7).tolist()
+    assert scorer.settings() == {"seed": 7}
+    assert scorer.needs == frozenset()
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_every_scorer_states_what_it_does(name):
+    (scorer,) = make_scorers([name], seed=3)
+    assert scorer.name == name
+    columns = scorer.score(DOCUMENTS)
+    assert [*columns] == [c.name for c in scorer.columns]
+    for column in scorer.columns:
+        assert column.keeps in ("low", "middle", "high", "any")
+        assert column.unit
+        assert column.meaning
+        assert columns[column.name].shape == (3,)
+        assert columns[column.name].dtype == np.float32
+
+
+def test_scorers_keep_their_order():
+    assert [s.name for s in make_scorers(["random", "perplexity"])] == ["random", "perplexity"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["el3n"], "Unknown scorer 'el3n'; known are perplexity, random"),
+        ([], "at least one"),
+        (["random", "random"], "each once"),
+    ],
+)
+def test_wrong_names_are_refused(names, message):
+    with pytest.raises(ValueError, match=message):
+        make_scorers(names)

@@ -1,0 +1,189 @@
+"""A corpus, a model and a store small enough to compute by hand."""
+
+import functools
+import json
+import pathlib
+import random
+import time
+from collections.abc import Sequence
+from unittest import mock
+
+import numpy as np
+import pyarrow as pa
+
+from pruning.documents import SourceFile
+from pruning.jobs import score as score_job
+from pruning.jobs.scoring_model import ScoringModel, row_shape
+from pruning.objectives import make_objective
+from pruning.score_store import FACTS, ScoreStore, create_or_continue, make_manifest, open_store
+from pruning.tokenization import ByteVocabulary
+
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    "and",
+    "it",
+    "was",
+    "rather",
+    "good",
+    "café",
+    "naïve",
+    "東京",
+    "because",
+    "of",
+    "rain",
+]
+
+
+def texts(num: int, *, seed: int = 0, most_words: int = 30) -> list[str]:
+    """Documents of 1 to `most_words` words, the same for the same seed."""
+    rng = random.Random(seed)
+    return [" ".join(rng.choices(WORDS, k=rng.randint(1, most_words))) for _ in range(num)]
+
+
+def write_jsonl(path: pathlib.Path, documents: list[str], **fields: list[str]) -> pathlib.Path:
+    """Writes one JSON object a line: the text, and the fields' values of that row."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"text": text, **{name: values[i] for name, values in fields.items()}}
+        for i, text in enumerate(documents)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def token_nll(previous: int, before: int, target: int, inputs: int) -> float:
+    """What the toy model charges for a target token.
+
+    Args:
+      previous: the decoder's input token at this place.
+      before: sum of the decoder's input tokens of the document up to here.
+      target: the token.
+      inputs: sum of the document's encoder tokens.
+    """
+    return np.float32(1 + (31 * target + 17 * previous + 7 * before + 5 * inputs) % 1009 / 1009)
+
+
+def token_statistics(batch: dict[str, np.ndarray], pause: float = 0.0) -> dict[str, np.ndarray]:
+    """The toy model: it looks at all of a document and at nothing else; NaN at padding."""
+    time.sleep(pause)
+    nll_BT = np.full(batch["decoder_target_tokens"].shape, np.nan, np.float32)
+    for row in range(len(nll_BT)):
+        segments_T = batch["decoder_segment_ids"][row]
+        for segment in np.unique(segments_T[segments_T > 0]):
+            at = np.flatnonzero(segments_T == segment)
+            own = batch["encoder_segment_ids"][row] == segment
+            inputs = int(batch["encoder_input_tokens"][row][own].sum())
+            previous = batch["decoder_input_tokens"][row][at].astype(np.int64)
+            target = batch["decoder_target_tokens"][row][at].astype(np.int64)
+            nll_BT[row, at] = token_nll(previous, np.cumsum(previous), target, inputs)
+    return {"nll": nll_BT}
+
+
+def open_model(
+    path, *, objective, window, row_length, batch_rows, pause=0.0, statistics=None, **_
+) -> ScoringModel:
+    """In place of `pruning.jobs.scoring_model.open_scoring_model`; the path is the digest."""
+    goal = make_objective(objective or "span_corruption", ByteVocabulary(), window or 32)
+    return ScoringModel(
+        name=path,
+        digest=path,
+        dtype="float32",
+        vocabulary=ByteVocabulary(),
+        vocabulary_name="bytes",
+        objective=goal,
+        shape=row_shape(goal, row_length),
+        batch_rows=batch_rows or 2,
+        token_statistics=statistics or functools.partial(token_statistics, pause=pause),
+    )
+
+
+def score(
+    scorers: Sequence[str],
+    source: str,
+    output: pathlib.Path,
+    *,
+    model: str = "toy",
+    opener=open_model,
+    **settings,
+) -> ScoreStore:
+    """`prune score` with the toy model."""
+    with mock.patch("pruning.jobs.scoring_model.open_scoring_model", opener):
+        score_job.score(scorers, source, str(output), model=model, **settings)
+    return open_store(output)
+
+
+def write_store(
+    folder: pathlib.Path,
+    scores: dict[str, np.ndarray],
+    *,
+    domains: dict[str, list[str | None]] | None = None,
+    unit_rows: int = 7,
+    leave_out: int = 0,
+) -> ScoreStore:
+    """A store with these scores in column `nll`; rows of NaN are `empty`.
+
+    Row i has i % 5 + 1 tokens and 10 times as many bytes, and text hash 1000 + i.
+    The last `leave_out` units are not written.
+    """
+    fields = ["domain"] if domains else []
+    files = [
+        SourceFile(path=path, size=99, mark="m", num_rows=len(score_N))
+        for path, score_N in scores.items()
+    ]
+    store = create_or_continue(
+        folder,
+        make_manifest(
+            files=files,
+            source={
+                "spec": "jsonl:/nowhere/*",
+                "text_field": "text",
+                "fields": fields,
+                "split": "train",
+            },
+            unit_rows=unit_rows,
+            scorers={"perplexity": {}},
+            columns=[{"name": "nll", "unit": "nats", "keeps": "low", "meaning": "loss"}],
+            settings={"code_version": "test"},
+        ),
+    )
+    for unit in store.units[: len(store.units) - leave_out]:
+        rows_N = unit.first_row + np.arange(unit.num_rows)
+        score_N = np.asarray(scores[unit.file], np.float32)[rows_N]
+        scored_N = ~np.isnan(score_N)
+        n_tokens_N = rows_N % 5 + 1
+        columns = {
+            "nll": score_N,
+            "reason": [None if scored else "empty" for scored in scored_N],
+            "note": [None] * unit.num_rows,
+            "text_hash": 1000 + rows_N,
+            "n_bytes": 10 * n_tokens_N,
+            "n_tokens": pa.array(n_tokens_N, pa.int64(), mask=~scored_N),
+            "n_targets": n_tokens_N,
+            "n_windows": [1] * unit.num_rows,
+            "truncated": [False] * unit.num_rows,
+        }
+        assert [*columns][1:] == [*FACTS]
+        if domains:
+            columns["domain"] = [domains[unit.file][row] for row in rows_N]
+        arrays = [pa.array(columns[f.name], f.type) for f in store.schema]
+        store.write(unit, pa.Table.from_arrays(arrays, schema=store.schema))
+    return store
+
+
+def tree(folder: pathlib.Path) -> dict[str, bytes]:
+    """Every file below a folder with its bytes."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(pathlib.Path(folder).rglob("*"))
+        if path.is_file()
+    }
+
+
+def column(store: ScoreStore, name: str) -> list:
+    """A column over all units, in order of file and row."""
+    return [value for _, table in store.tables([name]) for value in table[name].to_pylist()]
