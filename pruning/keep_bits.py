@@ -77,6 +77,17 @@ class Selection:
         """`Source.describe()` of the corpus that the selection was made on."""
         return self.info["source"]
 
+    @property
+    def thresholds(self) -> tuple[float, float] | None:
+        """Scores of the first and the last document kept, infinite where the end is open.
+
+        None for a selection that does not go by scores.
+        """
+        if self.info["thresholds"] is None:
+            return None
+        low, high = self.info["thresholds"]
+        return -np.inf if low is None else low, np.inf if high is None else high
+
     def keep(self, path: str) -> np.ndarray:
         """Keep bits of one file, bool [num_rows].
 
@@ -110,11 +121,11 @@ def read_selection(folder: str | os.PathLike) -> Selection:
       ValueError: it was written in another format or by a later version, or its
         digest does not fit its own files.
     """
-    folder = epath.Path(folder)
-    path = folder / "selection.json"
+    root = epath.Path(folder)
+    path = root / "selection.json"
     if not path.exists():
         raise FileNotFoundError(
-            f"{folder} is not a selection: it has no selection.json. "
+            f"{root} is not a selection: it has no selection.json. "
             "`prune select --output DIR` writes one."
         )
     info = json.loads(path.read_text())
@@ -128,7 +139,7 @@ def read_selection(folder: str | os.PathLike) -> Selection:
         f["path"]: FileGuard(**{**f, "row_hashes": {int(r): h for r, h in f["row_hashes"].items()}})
         for f in info["files"]
     }
-    selection = Selection(folder, info, files)
+    selection = Selection(root, info, files)
     if selection.digest != info["digest"]:
         raise ValueError(
             f"{path} says digest {info['digest'][:12]}, but its files add up to "
@@ -157,13 +168,13 @@ def write_selection(
       FileExistsError: the folder exists.
       ValueError: the selection keeps nothing.
     """
-    folder = epath.Path(folder)
-    if folder.exists():
+    target = epath.Path(folder)
+    if target.exists():
         raise FileExistsError(
-            f"{folder} exists, and a selection never changes once written. "
+            f"{target} exists, and a selection never changes once written. "
             "Give another --output, or delete the folder."
         )
-    temporary = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}"
+    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
     temporary.mkdir(parents=True)
     try:
         guards = [_write_bits(temporary, *entry) for entry in files]
@@ -182,11 +193,11 @@ def write_selection(
             "files": [dataclasses.asdict(g) for g in guards],
         }
         (temporary / "selection.json").write_text(json.dumps(everything, indent=1) + "\n")
-        temporary.rename(folder)
+        temporary.rename(target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    return read_selection(folder)
+    return read_selection(target)
 
 
 def bits_digest(guards: Iterable[FileGuard]) -> str:
