@@ -1,0 +1,113 @@
+"""The report's style sheet: light, dark, phone and paper."""
+
+STYLE = """
+:root {
+  color-scheme: light dark;
+  --paper: #fcfcfa; --card: #fff; --ink: #22252a; --soft: #5f6670; --line: #dfe1e4; --bar: #c3c8cf;
+  --c0: #1f6fb5; --c1: #c8620a; --c2: #1d8468; --c3: #a8417f; --c4: #6a57b8; --c5: #8a7000;
+}
+@media screen and (prefers-color-scheme: dark) {
+  :root {
+    --paper: #15171a; --card: #1c1f23; --ink: #e3e5e8; --soft: #9aa2ac; --line: #32363c; --bar: #545b65;
+    --c0: #5aa9ea; --c1: #f0964a; --c2: #4fc2a0; --c3: #e283bb; --c4: #a596ee; --c5: #cdb43c;
+  }
+}
+.c0 { --c: var(--c0) } .c1 { --c: var(--c1) } .c2 { --c: var(--c2) }
+.c3 { --c: var(--c3) } .c4 { --c: var(--c4) } .c5 { --c: var(--c5) }
+* { box-sizing: border-box }
+html { -webkit-text-size-adjust: 100% }
+body {
+  margin: 0 auto; max-width: 62rem; padding: 1.5rem clamp(.9rem, 4vw, 2.5rem) 4rem;
+  background: var(--paper); color: var(--ink); overflow-wrap: anywhere;
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
+  font-variant-numeric: tabular-nums;
+}
+h1 { font-size: 1.7rem; line-height: 1.2; margin: .5rem 0 .2rem }
+h2 { font-size: 1.25rem; margin: 3rem 0 .6rem; padding-top: .9rem; border-top: 1px solid var(--line) }
+h3 { font-size: 1.1rem; margin: 1.9rem 0 .3rem }
+h4 { font-size: 1rem; margin: 1.3rem 0 .3rem }
+p { margin: .4rem 0; max-width: 46rem }
+a { color: var(--c0) }
+nav { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; margin: .8rem 0 }
+.soft, .how, .label small, .unit, .axis, dt { color: var(--soft) }
+.how, small, .unit, .axis { font-size: .86em }
+.warn { border-left: 3px solid var(--c1); padding: .1rem .8rem; margin: .8rem 0 }
+.chip::before {
+  content: ""; display: inline-block; width: .7em; height: .7em; margin-right: .4em;
+  border-radius: 2px; background: var(--c);
+}
+.store { font-weight: 600; margin-top: 1.5rem }
+
+dl { margin: .8rem 0; border-bottom: 1px solid var(--line) }
+dl > div { display: grid; grid-template-columns: 11rem 1fr; gap: 0 1rem; padding: .28rem 0; border-top: 1px solid var(--line) }
+dd { margin: 0 }
+
+.row { display: grid; grid-template-columns: 12rem 1fr; gap: 0 1rem; align-items: end; break-inside: avoid }
+.row + .row { margin-top: .3rem }
+.label { line-height: 1.25; text-align: right }
+.label small { display: block }
+.plot { position: relative; min-width: 0 }
+.figure { margin: .9rem 0 }
+svg { display: block; width: 100%; height: 2.7rem; border-bottom: 1px solid var(--soft) }
+svg.tall { height: 10rem }
+svg path { vector-effect: non-scaling-stroke; fill: none }
+svg .all { fill: var(--bar) }
+svg .kept { fill: var(--c) }
+svg .band { fill: var(--c); opacity: .13 }
+svg .grid { stroke: var(--line); stroke-width: 1 }
+svg .cut { stroke: var(--c); stroke-width: 1.5; stroke-dasharray: 4 3 }
+svg .median { stroke: var(--ink); stroke-width: 1.5 }
+.track { position: relative; height: 1.15rem; border-bottom: 1px solid var(--line) }
+.span { position: absolute; top: .3rem; height: .5rem; border-radius: .25rem; background: var(--c) }
+.axis { position: relative; height: 1.5rem; white-space: nowrap }
+.axis span { position: absolute; transform: translateX(-50%) }
+
+.quantiles { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; margin: .8rem 0 }
+.quantiles small { display: block; color: var(--soft) }
+.quantiles b { font-weight: 600 }
+
+table { border-collapse: collapse; width: 100%; margin: .8rem 0 }
+th, td { padding: .3rem .7rem .3rem 0; text-align: left; vertical-align: top; border-top: 1px solid var(--line) }
+thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .86em; vertical-align: bottom }
+tbody th { font-weight: 600 }
+tr { break-inside: avoid }
+.scroll { overflow-x: auto; overflow-wrap: normal }
+.numbers td, thead th { white-space: nowrap; overflow-wrap: normal }
+.numbers th:not(:first-child), .numbers td { text-align: right; padding: .3rem 0 .3rem .7rem }
+.composition th:first-child { width: 22% }
+.composition td { width: 39% }
+.bar { display: grid; grid-template-columns: 1fr 9.5rem; gap: 0 .6rem; align-items: center; line-height: 1.3 }
+.bar span { display: block; height: .55rem; border-radius: 0 2px 2px 0 }
+.before { background: var(--bar) }
+.after { background: var(--c) }
+td small, th small { display: block; color: var(--soft); font-weight: 400 }
+
+article { margin: .7rem 0; padding: .55rem .85rem .7rem; background: var(--card); border: 1px solid var(--line); border-radius: 6px; break-inside: avoid }
+article header { display: flex; flex-wrap: wrap; gap: 0 .9rem; color: var(--soft); font-size: .86em }
+article header b { color: var(--ink); font-size: 1.1em }
+.text { white-space: pre-wrap; unicode-bidi: isolate; margin-top: .35rem; max-width: 50rem; font-size: .94em }
+.more { color: var(--soft); font-style: italic }
+
+@media (max-width: 40rem) {
+  body { font-size: 14px }
+  dl > div { grid-template-columns: 7.2rem 1fr; gap: 0 .7rem }
+  .row { grid-template-columns: 1fr }
+  .label { text-align: left; margin-top: .35rem }
+  .label small { display: inline }
+  .label small::before { content: " · " }
+  svg.tall { height: 7.5rem }
+  .composition tr { display: grid; grid-template-columns: 1fr 1fr; border-top: 1px solid var(--line) }
+  .composition thead tr, .composition th, .composition td { border-top: 0 }
+  .composition tr > :first-child { grid-column: 1 / -1; padding-bottom: 0 }
+  .composition tr > * { width: auto }
+  .composition th:first-child { width: auto }
+  .composition th small { display: inline; margin-left: .8em }
+  .bar { grid-template-columns: 1fr; margin-bottom: .25rem }
+}
+@media print {
+  body { max-width: none; padding: 0; background: none; font-size: 10pt }
+  nav { display: none }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact }
+  h2, h3, h4, .how { break-after: avoid }
+}
+"""
