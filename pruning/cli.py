@@ -1,0 +1,74 @@
+"""The `prune` command."""
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+
+import pruning
+from pruning.jobs.run_job import JOBS, add_job_parser, run, split_gin_bindings
+
+_HELP = {
+    "demo": "everything, on text that this machine has already",
+    "train": "a reference model",
+    "score": "scores for every document of a source",
+    "select": "from scores to the documents that stay",
+    "report": "pictures and tables of scores and selections",
+    "verify": "re-hash a corpus against a selection or a score store",
+    "export": "documents as files that training reads",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs a command; problems that a user can mend are one message, without a traceback.
+
+    Set PRUNE_TRACEBACK=1 to see where a message comes from.
+    """
+    argv, bindings = split_gin_bindings(sys.argv[1:] if argv is None else argv)
+    # Job modules are light, but only the one that runs is imported.
+    command = next((a for a in argv if a in JOBS), None)
+    parser = argparse.ArgumentParser(
+        prog="prune", description="Decides which documents of a corpus are worth training on."
+    )
+    parser.add_argument("--version", action="version", version=pruning.__version__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in JOBS:
+        subparser = commands.add_parser(name, help=_HELP[name])
+        if name == command:
+            add_job_parser(subparser, name)
+            chosen = subparser
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        chosen.error(_unknown(unknown[0], [*chosen._option_string_actions]))
+    try:
+        run(arguments.command, arguments, bindings)
+    except (
+        ValueError,
+        OSError,
+        ImportError,
+        FloatingPointError,
+        RuntimeError,
+        SyntaxError,
+    ) as error:
+        if os.environ.get("PRUNE_TRACEBACK"):
+            raise
+        # gin adds the place of the call, which tells a user nothing.
+        message = str(error).partition("\n  In call to configurable")[0]
+        print(f"prune {arguments.command}: {message}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print(
+            f"\nprune {arguments.command}: stopped. What is written stays; the same command goes on.",
+            file=sys.stderr,
+        )
+        raise SystemExit(130) from None
+
+
+def _unknown(flag: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(flag.partition("=")[0], known, n=1)
+    return f"unknown argument {flag}." + (f" Did you mean {close[0]}?" if close else "")
+
+
+if __name__ == "__main__":
+    main()

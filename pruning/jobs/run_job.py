@@ -1,0 +1,143 @@
+"""Runs a job as its gin files bind it; flags come last and win."""
+
+import argparse
+import importlib
+import inspect
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pruning
+from pruning.jobs.arguments import add_arguments, required_parameters
+
+# Command to module and function. The gin file of a command is gin/<command>/default.gin.
+JOBS = {
+    "demo": ("pruning.jobs.demo", "demo"),
+    "train": ("pruning.jobs.train", "train"),
+    "score": ("pruning.jobs.score", "score"),
+    "select": ("pruning.jobs.make_selection", "select"),
+    "report": ("pruning.jobs.report", "report"),
+    "verify": ("pruning.jobs.verify", "verify"),
+    "export": ("pruning.jobs.export", "export"),
+}
+POSITIONAL = {"score": "scorers"}
+
+
+def job_function(command: str) -> Callable[..., Any]:
+    """The plain function behind a command."""
+    module, name = JOBS[command]
+    return getattr(importlib.import_module(module), name)
+
+
+def gin_root() -> pathlib.Path:
+    """The folder that holds `gin/`: inside the wheel, or the repository's root."""
+    package = pathlib.Path(pruning.__file__).parent
+    installed = package / "_configs"
+    return installed if (installed / "gin").is_dir() else package.parent
+
+
+def add_job_parser(parser: argparse.ArgumentParser, command: str) -> None:
+    """Adds the flags of a job and those for gin."""
+    job = job_function(command)
+    parser.description = (job.__doc__ or "").partition("\n")[0]
+    add_arguments(parser.add_argument_group("job"), job, POSITIONAL.get(command, ""))  # type: ignore[arg-type]
+    gin_group = parser.add_argument_group("gin and modules")
+    gin_group.add_argument(
+        "--gin_file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="in place of the default file",
+    )
+    gin_group.add_argument(
+        "--gin.NAME=VALUE", dest="_", metavar="", help="a binding, as in t5x; may be repeated"
+    )
+    gin_group.add_argument(
+        "--gin_search_paths", default="", metavar="DIR,DIR", help="where gin files are looked for"
+    )
+    gin_group.add_argument(
+        "--module_import",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="imported first, such as the module that registers your seqio tasks",
+    )
+
+
+def run(command: str, arguments: argparse.Namespace, bindings: Sequence[str]) -> Any:
+    """Parses the gin files and bindings, then runs the job.
+
+    Args:
+      command: a key of JOBS.
+      arguments: of a parser made by `add_job_parser`.
+      bindings: `NAME=VALUE`, in gin's syntax.
+
+    Raises:
+      ValueError: a required parameter is neither given nor bound in a gin file.
+    """
+    import gin
+
+    if arguments.module_import and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as `python -m` has it, and the `prune` script has not
+    for module in arguments.module_import:
+        importlib.import_module(module)
+    job = job_function(command)
+    required = required_parameters(job)
+    search_paths = [*filter(None, arguments.gin_search_paths.split(",")), os.fspath(gin_root())]
+    # By its whole path: a folder gin/ where the user stands is not ours.
+    files = [_find(name, search_paths) for name in arguments.gin_file] or [
+        os.fspath(gin_root() / "gin" / command / "default.gin")
+    ]
+    given = {
+        name: value
+        for name, value in vars(arguments).items()
+        if name in {*required, *_parameter_names(job)} and value not in (None, [])
+    }
+    from_flags = [_binding(job, name, value, name in required) for name, value in given.items()]
+    gin.clear_config()
+    for path in search_paths:  # for what the files include
+        gin.add_config_file_search_path(path)
+    try:
+        gin.parse_config_files_and_bindings(files, [*bindings, *from_flags])
+    except ValueError as error:
+        macro, is_missing, _ = str(error).partition("/macro.value set to `%gin.REQUIRED`")
+        if not is_missing:
+            raise
+        flag = macro if POSITIONAL.get(command) == macro.lower() else f"--{macro.lower()}"
+        raise ValueError(
+            f"prune {command} needs {flag}, or {macro} bound in a gin file. See "
+            f"`prune {command} --help`."
+        ) from None
+    return gin.get_configurable(job)()
+
+
+def split_gin_bindings(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Takes `--gin.NAME=VALUE` out of a command line, as t5x writes bindings."""
+    rest = [a for a in argv if not a.startswith("--gin.")]
+    return rest, [a.removeprefix("--gin.") for a in argv if a.startswith("--gin.")]
+
+
+def main(command: str) -> None:
+    """`python -m pruning.jobs.<job>`: the same as `prune <command>`."""
+    from pruning.cli import main as prune
+
+    prune([command, *sys.argv[1:]])
+
+
+def _parameter_names(job: Callable[..., Any]) -> list[str]:
+
+    return list(inspect.signature(job).parameters)
+
+
+def _find(name: str, folders: Sequence[str]) -> str:
+    """The first file of that name, here or in a folder; gin itself complains aloud on its way."""
+    paths = [name, *(os.path.join(folder, name) for folder in folders)]
+    return next((path for path in paths if os.path.isfile(path)), name)
+
+
+def _binding(job: Callable[..., Any], name: str, value: Any, is_macro: bool) -> str:
+    module = job.__module__.rpartition(".")[2]
+    target = name.upper() if is_macro else f"{module}.{job.__name__}.{name}"
+    return f"{target} = {value!r}"

@@ -1,0 +1,182 @@
+"""`prune train`: a reference model."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from pruning.documents import DEFAULT_UNIT_ROWS
+
+
+def train(
+    source: str,
+    output: str,
+    *,
+    size: str = "tiny",
+    num_steps: int = 10_000,
+    vocabulary: str | None = None,
+    vocabulary_size: int = 8_000,
+    objective: Literal["span_corruption", "prefix_lm", "causal_lm"] = "span_corruption",
+    window: int = 512,
+    row_length: int | None = None,
+    batch_rows: int = 32,
+    learning_rate: float = 1.0,
+    hold_steps: int = 10_000,
+    linear_warmup_steps: int = 0,
+    dropout_rate: float = 0.0,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    where: str | None = None,
+    text_field: str = "text",
+    split: str = "train",
+    seed: int = 0,
+    unit_rows: int = DEFAULT_UNIT_ROWS,
+    max_document_bytes: int = 1_000_000,
+    checkpoint_period: int | None = None,
+    keep: int = 1,
+    strict: bool = False,
+) -> str:
+    """Trains a T5 reference model on a source, or continues a run that was stopped.
+
+    Args:
+      source: as of `prune score`.
+      output: folder of the model: t5x checkpoints, config.json, vocabulary, TensorBoard.
+      size: tiny, mini, or a public one such as t5_1_1_small.
+      num_steps: training steps in all.
+      vocabulary: SentencePiece file, or `bytes`; without it one is trained on the source.
+      vocabulary_size: pieces of a vocabulary that is trained.
+      objective: what the model learns to predict.
+      window: longest input in tokens.
+      row_length: positions of a packed row's longer side, the other in proportion; by default one window.
+      batch_rows: packed rows per step.
+      learning_rate: multiplier of T5's schedule 1 / sqrt(max(step, hold_steps)).
+      hold_steps: steps for which the schedule stays at its first value; t5x calls it warmup_steps.
+      linear_warmup_steps: steps over which the rate rises from 0; 0 for none.
+      dropout_rate: in training.
+      dtype: of activations; parameters are float32.
+      where: folder of a selection: train only on what it keeps, or with ! before it on what it drops.
+      text_field: field with the text.
+      split: of tfds and seqio sources.
+      seed: of initialisation, shuffling and noise masks.
+      unit_rows: records that are shuffled and packed together, eight such units at a time.
+      max_document_bytes: documents of this size or larger are left out.
+      checkpoint_period: steps between checkpoints; by default a tenth of the run, at most 1,000.
+      keep: how many of the latest checkpoints stay.
+      strict: make the first bad record an error.
+
+    Returns:
+      The last checkpoint's folder.
+
+    Raises:
+      ValueError: a setting cannot be used, or the folder belongs to another run.
+    """
+    from models.configs import named_config
+    from models.optimizer import LearningRate
+    from models.partitioning import make_mesh
+    from models.training import train as train_model
+    from pruning.documents import cut_into_units
+    from pruning.jobs.compiled_programs import cache_compiled_programs
+    from pruning.jobs.open_source import open_source
+    from pruning.jobs.open_where import open_where
+    from pruning.jobs.reference_model import (
+        corpus_record,
+        find_or_train_vocabulary,
+        model_config,
+    )
+    from pruning.jobs.scoring_model import row_shape
+    from pruning.objectives import make_objective
+    from pruning.prepared_units import Preparation
+    from pruning.tokenization import ByteVocabulary
+    from pruning.training_batches import TrainingBatches
+
+    # Whatever can be refused is, before minutes go into a vocabulary.
+    if checkpoint_period is None:
+        checkpoint_period = min(1_000, max(1, num_steps // 10))
+    _check_positive(
+        num_steps=num_steps, batch_rows=batch_rows, checkpoint_period=checkpoint_period, keep=keep
+    )
+    size_config = dataclasses.replace(named_config(size), dtype=dtype, dropout_rate=dropout_rate)
+    rate = LearningRate(
+        multiplier=learning_rate, hold_steps=hold_steps, linear_warmup_steps=linear_warmup_steps
+    )
+    # Every vocabulary has as many sentinels as that of bytes, and the shape depends on nothing else.
+    shape = row_shape(make_objective(objective, ByteVocabulary(), window), row_length)
+    corpus = open_source(source, text_field=text_field, split=split)
+    files = corpus.files()
+    units = cut_into_units(files, unit_rows)
+    how = Preparation(
+        source=corpus,
+        where=open_where(where, files),
+        max_document_bytes=max_document_bytes,
+        strict=strict,
+    )
+    trained_on = corpus_record(how, files, unit_rows=unit_rows) | {
+        "vocabulary_size": vocabulary_size if vocabulary is None else None
+    }
+    cache_compiled_programs()
+    opened, name = find_or_train_vocabulary(
+        output, vocabulary, how=how, units=units, trained_on=trained_on
+    )
+    goal = make_objective(objective, opened, window)
+    batches = TrainingBatches(
+        dataclasses.replace(how, vocabulary=opened, objective=goal, shape=shape),
+        units,
+        batch_rows=batch_rows,
+        seed=seed,
+    )
+    recipe = trained_on | {
+        "vocabulary": name,
+        "vocabulary_digest": opened.digest,
+        "objective": objective,
+        "window": window,
+        "row": vars(shape),
+        "batch_rows": batch_rows,
+    }
+    with contextlib.closing(batches), _progress(output, num_steps) as on_step:
+        checkpoint = train_model(
+            model_config(size_config, opened),
+            batches,
+            output=output,
+            num_steps=num_steps,
+            recipe=recipe,
+            learning_rate=rate,
+            seed=seed,
+            checkpoint_period=checkpoint_period,
+            keep=keep,
+            mesh=make_mesh(),
+            on_step=on_step,
+        )
+    print(f"{output}: {size} model, {num_steps:,} steps, in {checkpoint.name}.")
+    return os.fspath(checkpoint)
+
+
+def _check_positive(**settings: int) -> None:
+    for name, value in settings.items():
+        if value < 1:
+            raise ValueError(f"--{name} is {value}; it must be at least 1.")
+
+
+@contextlib.contextmanager
+def _progress(output: str, num_steps: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    from models.checkpoints import t5x_orbax
+    from pruning.progress import progress
+
+    reported = max(t5x_orbax.steps(output), default=0)
+    with progress("train", num_steps, "steps", done=reported) as advance:
+
+        def on_step(step: int, metrics: dict[str, float]) -> None:
+            nonlocal reported
+            advance(
+                step - reported,
+                loss=f"{metrics['loss']:.3f}",
+                tokens=f"{metrics['tokens_per_second']:,.0f}/s",
+            )
+            reported = step
+
+        yield on_step
+
+
+if __name__ == "__main__":
+    from pruning.jobs.run_job import main
+
+    main("train")

@@ -1,0 +1,93 @@
+"""What `prune score` opens: row shapes, and a model with the vocabulary it was trained with."""
+
+import json
+import shutil
+
+import pytest
+
+from pruning.jobs.scoring_model import open_scoring_model, row_shape
+from pruning.jobs.train import train
+from pruning.objectives import make_objective
+from pruning.packing import RowShape
+from pruning.score_store import first_difference
+from pruning.tokenization import ByteVocabulary, train_vocabulary
+
+TEXTS = [f"{i} times over the lazy dog, and {i * i} more" for i in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("objective", "row_length", "expected"),
+    [
+        ("causal_lm", None, (16, 512)),
+        ("causal_lm", 1024, (32, 1024)),
+        ("causal_lm", 513, (17, 513)),
+        ("prefix_lm", 700, (700, 700)),
+        ("span_corruption", 1024, (1024, 228)),
+        ("span_corruption", 513, (513, 115)),
+    ],
+)
+def test_row_length_is_the_longer_side(objective, row_length, expected):
+    goal = make_objective(objective, ByteVocabulary(), 512)
+    assert row_shape(goal, row_length) == RowShape(*expected)
+
+
+@pytest.mark.parametrize("objective", ["causal_lm", "span_corruption"])
+def test_a_row_shorter_than_a_window_is_refused(objective):
+    goal = make_objective(objective, ByteVocabulary(), 512)
+    with pytest.raises(ValueError, match=r"row_length 511 is shorter than a window of 512"):
+        row_shape(goal, 511)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    rows = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS)
+    (folder / "a.jsonl").write_text(rows)
+    train(
+        f"jsonl:{folder}/a.jsonl",
+        str(folder / "model"),
+        vocabulary_size=60,
+        window=32,
+        batch_rows=2,
+        num_steps=1,
+    )
+    return folder / "model"
+
+
+@pytest.fixture
+def model(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "model")
+
+
+def open_model(path, **settings):
+    nothing = dict.fromkeys(("vocabulary", "objective", "window", "row_length", "batch_rows"))
+    return open_scoring_model(str(path), **{**nothing, "dtype": "float32", **settings})
+
+
+def test_a_relative_model_opens_with_what_it_was_trained_with(model, monkeypatch):
+    monkeypatch.chdir(model.parent)
+    by_folder, by_checkpoint = open_model("model"), open_model("model/checkpoint_1")
+    assert by_folder.objective.window == by_checkpoint.objective.window == 32
+    assert by_folder.digest == by_checkpoint.digest
+    assert len(by_folder.vocabulary.encode(TEXTS)) == len(TEXTS)
+
+
+def test_an_exchanged_vocabulary_is_refused_with_both_digests(model):
+    digest = open_model(model).vocabulary.digest
+    other = train_vocabulary(TEXTS[:30], model / "spiece.model", vocab_size=55)
+    message = f"has digest {other.digest}, but model .* was trained with {digest}"
+    with pytest.raises(ValueError, match=message):
+        open_model(model)
+    with pytest.raises(ValueError, match=f"bytes has digest bytes, .* trained with {digest}"):
+        open_model(model, vocabulary="bytes")
+
+
+def test_another_epsilon_is_another_model_for_the_store(model):
+    before = {"files": [], **open_model(model).describe()}
+    assert first_difference(before, {"files": [], **open_model(model).describe()}) is None
+    file = model / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps({**config, "layer_norm_epsilon": 1e-5, "dropout_rate": 0.5}))
+    after = {"files": [], **open_model(model).describe()}
+    assert first_difference(before, after) == ("model.config.layer_norm_epsilon", "1e-06", "1e-05")
+    assert "dropout_rate" not in after["model"]["config"]
