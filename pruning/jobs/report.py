@@ -17,9 +17,18 @@ def report(scores: Sequence[str], output: str, selection: Sequence[str] = ()) ->
     from pruning.publishing import publish_bytes
     from pruning.report import build_report
     from pruning.score_store import open_store
+    from pruning.selecting import manifest_digest
 
     stores = [open_store(folder) for folder in scores]
     selections = [read_selection(folder) for folder in selection]
+    drawn = {manifest_digest(store) for store in stores}
+    for chosen in selections:
+        made_from = {store["manifest"]: store["path"] for store in chosen.info["stores"]}
+        if drawn.isdisjoint(made_from):
+            print(
+                f"{chosen.folder} was made from {', '.join(made_from.values())}, which is not among "
+                "--scores: the report has its books and no cut."
+            )
     read_text = _text_reader(stores[0].manifest["source"]) if stores else None
     page = build_report(stores, selections, read_text)
     target = epath.Path(output)

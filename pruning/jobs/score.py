@@ -74,7 +74,7 @@ def score(
     earlier = _earlier_store(output)
     known = None if earlier is None else {f.path: f for f in earlier.files.values()}
     files = corpus.files(known)
-    _check_text_field(corpus, files, text_field)
+    _look_at_fields(corpus, files, text_field)
     rows_taken = open_where(where, files)
     how = Preparation(
         source=corpus,
@@ -155,8 +155,8 @@ def _earlier_store(output: str):
     return open_store(output) if (epath.Path(output) / "manifest.json").exists() else None
 
 
-def _check_text_field(corpus: Source, files: Sequence[SourceFile], text_field: str) -> None:
-    """Refuses a text field that none of the first records has: it is misspelt."""
+def _look_at_fields(corpus: Source, files: Sequence[SourceFile], text_field: str) -> None:
+    """Refuses a text field that none of the first records has, and names other such fields."""
     first = next((file for file in files if file.num_rows), None)
     if first is None:
         return
@@ -166,6 +166,11 @@ def _check_text_field(corpus: Source, files: Sequence[SourceFile], text_field: s
             f"None of the first {FIRST_RECORDS} records of {first.path} has a field {text_field!r}. "
             "Give --text_field the name of the field that holds the text."
         )
+    for name in corpus.describe()["fields"]:
+        if all(document.fields.get(name) is None for document in documents):
+            print(
+                f"None of the first {len(documents)} records of {first.path} has a field {name!r}."
+            )
 
 
 def _check_unchanged(corpus: Source, store: ScoreStore) -> None:

@@ -154,3 +154,9 @@ def test_a_misspelt_text_field_is_seen_before_anything_is_read(tmp_path):
     with pytest.raises(ValueError, match=r"first 100 records of a\.jsonl has a field 'body'"):
         toy.score(["random"], f"jsonl:{path}", tmp_path / "scores", text_field="body")
     assert not (tmp_path / "scores").exists()
+
+
+def test_a_carried_field_that_no_record_has_is_named(tmp_path, capsys):
+    path = toy.write_jsonl(tmp_path / "corpus" / "a.jsonl", toy.texts(5))
+    toy.score(["random"], f"jsonl:{path}", tmp_path / "scores", fields=["domian"])
+    assert "None of the first 5 records of a.jsonl has a field 'domian'" in capsys.readouterr().out

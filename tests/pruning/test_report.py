@@ -345,3 +345,13 @@ def test_ticks_are_round_and_inside(tmp_path, low, high):
     found = ticks(Range(1, low, high, low, high))
     assert 2 <= len(found) <= 7
     assert all(low - 1e-12 <= x <= high + 1e-12 for x in found)
+
+
+def test_the_job_names_a_selection_of_other_scores(corpus, tmp_path, capsys):
+    corpus.select("low", keep="low", fraction=0.5)
+    path = tmp_path / "low" / "selection.json"
+    info = json.loads(path.read_text())
+    info["stores"][0]["manifest"] = "0" * 64
+    path.write_text(json.dumps(info))
+    report([str(corpus.store.folder)], str(tmp_path / "r.html"), [str(tmp_path / "low")])
+    assert "which is not among --scores" in capsys.readouterr().out
