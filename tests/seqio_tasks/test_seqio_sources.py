@@ -68,7 +68,7 @@ def test_a_part_of_a_split(tmp_path):
     source = open_seqio_source(f"tfds:{name}", split="train[7:23]", data_dir=str(tmp_path))
     files = source.files()
     assert [f.num_rows for f in files] == [16, 30]
-    assert [f.rows_asked_for for f in files] == [range(2, 16), range(2)]
+    assert [range(f.first_row, f.end_row) for f in files] == [range(2, 16), range(2)]
     rows = [d for documents in read_all(source).values() for d in documents]
     assert [d.reason for d in rows] == (
         ["outside_split"] * 2 + [None] * 16 + ["outside_split"] * 28
@@ -81,7 +81,8 @@ def test_separate_ranges_of_one_file_are_refused(tmp_path):
     opened = open_seqio_source(
         f"tfds:{name}", split="train[:9]+train[9:12]", data_dir=str(tmp_path)
     )
-    assert opened.files()[0].rows_asked_for == range(12)
+    (file,) = opened.files()
+    assert (file.first_row, file.end_row) == (0, 12)
     with pytest.raises(ValueError, match=r"two separate ranges of .*rows 0 to 9 and 20 to 30"):
         open_seqio_source(f"tfds:{name}", split="train[:9]+train[20:]", data_dir=str(tmp_path))
 
