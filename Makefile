@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP = $(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check long-test clean
+.PHONY: demo test check clean
 
 # From nothing to a pruned task and a report, on text that this machine has already.
 demo: $(VENV)/installed
@@ -17,10 +17,6 @@ check: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-
-# Tests that take minutes each.
-long-test: $(VENV)/installed-dev
-	$(VENV)/bin/python -m pytest -m slow
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
