@@ -5,8 +5,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from flax import traverse_util
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class T5Config:
@@ -22,12 +20,14 @@ class T5Config:
         num_decoder_layers: Layers of the decoder.
         relative_attention_num_buckets: Rows of the relative position table.
         relative_attention_max_distance: Offset in tokens from which all share the last bucket.
-        mlp: 'relu' (T5 1.0) or 'gated_gelu' (T5 1.1, Flan).
+        position_bias: 'shared' by the layers of a stack, or one 'per_layer' (umT5).
+        mlp: 'relu' (T5 1.0) or 'gated_gelu' (all others).
         tied_embedding: Whether the head is the embedding; its logits are divided by sqrt(D).
         layer_norm_epsilon: Added to the mean square in RMS norms.
         dropout_rate: Used in training only.
-        dtype: Of activations. It says how to run a model, not which one it is, so
-            `config_to_json` leaves it out.
+        dtype: Of activations. This and `attention` say how to run a model, not which one it
+            is, so `config_to_json` leaves them out.
+        attention: 'xla', or 'cudnn' (NVIDIA GPUs, bfloat16); see `models.attention`.
     """
 
     vocab_size: int
@@ -39,14 +39,21 @@ class T5Config:
     num_decoder_layers: int
     relative_attention_num_buckets: int = 32
     relative_attention_max_distance: int = 128
+    position_bias: Literal["shared", "per_layer"] = "shared"
     mlp: Literal["relu", "gated_gelu"] = "gated_gelu"
     tied_embedding: bool = False
     layer_norm_epsilon: float = 1e-6
     dropout_rate: float = 0.0
     dtype: Literal["float32", "bfloat16"] = "float32"
+    attention: Literal["xla", "cudnn"] = "xla"
 
     def __post_init__(self):
-        for field, known in (("mlp", ("relu", "gated_gelu")), ("dtype", ("float32", "bfloat16"))):
+        check_dtype(self.dtype)
+        for field, known in (
+            ("mlp", ("relu", "gated_gelu")),
+            ("position_bias", ("shared", "per_layer")),
+            ("attention", ("xla", "cudnn")),
+        ):
             if getattr(self, field) not in known:
                 raise ValueError(
                     f"T5Config.{field} is {getattr(self, field)!r}; it can be one of: "
@@ -54,54 +61,109 @@ class T5Config:
                 )
 
 
-def _t5(d_model: int, num_heads: int, head_dim: int, d_ff: int, layers: int, **kwargs) -> T5Config:
+def check_dtype(dtype: str) -> None:
+    """Checks that a T5 can run in a dtype.
+
+    Raises:
+        ValueError: It is not float32 or bfloat16; says why float16 is not.
+    """
+    if dtype == "float16":
+        raise ValueError(
+            "dtype is 'float16', in which T5 does not work: it was trained in bfloat16, and its "
+            "activations (Flan-T5's above all) pass 65,504, the largest number of float16, so "
+            "that scores become inf or NaN. Use bfloat16, which is as fast, or float32."
+        )
+    if dtype not in ("float32", "bfloat16"):
+        raise ValueError(f"dtype is {dtype!r}; it can be one of: float32, bfloat16.")
+
+
+def _t5(
+    d_model: int, num_heads: int, d_ff: int, layers: int, decoder_layers: int | None = None, **other
+) -> T5Config:
+    fields = {"vocab_size": 32_128, "head_dim": 64, **other}
     return T5Config(
-        vocab_size=32_128,
         d_model=d_model,
         num_heads=num_heads,
-        head_dim=head_dim,
         d_ff=d_ff,
         num_encoder_layers=layers,
-        num_decoder_layers=layers,
-        **kwargs,
+        num_decoder_layers=decoder_layers or layers,
+        **fields,
     )
 
 
-def _t5_1_0(*shape: int) -> T5Config:
-    return _t5(*shape, mlp="relu", tied_embedding=True)  # type: ignore[arg-type]
+_T5_1_0: dict[str, Any] = {"mlp": "relu", "tied_embedding": True}
+_UMT5: dict[str, Any] = {"vocab_size": 256_384, "position_bias": "per_layer"}
 
+# Of T5 1.1; mT5 and umT5 have the same but for the vocabulary.
+_SHAPES_1_1 = {
+    "small": (512, 6, 1024, 8),
+    "base": (768, 12, 2048, 12),
+    "large": (1024, 16, 2816, 24),
+    "xl": (2048, 32, 5120, 24),
+    "xxl": (4096, 64, 10_240, 24),
+}
+# Three times as many layers in the encoder as in the decoder (Xue et al. 2022).
+_SHAPES_BYT5 = {
+    "small": (1472, 6, 3584, 12, 4),
+    "base": (1536, 12, 3968, 18, 6),
+    "large": (1536, 16, 3840, 36, 12),
+    "xl": (2560, 32, 6720, 36, 12),
+    "xxl": (4672, 64, 12_352, 36, 12),
+}
 
 SIZES: dict[str, T5Config] = {
     # Reference models that a CPU trains in minutes; the caller replaces vocab_size.
-    "tiny": _t5(128, 4, 32, 256, 2),
-    "mini": _t5(256, 4, 64, 512, 4),
+    "tiny": _t5(128, 4, 256, 2, head_dim=32),
+    "mini": _t5(256, 4, 512, 4),
     # Raffel et al. 2020.
-    "t5_small": _t5_1_0(512, 8, 64, 2048, 6),
-    "t5_base": _t5_1_0(768, 12, 64, 3072, 12),
-    "t5_large": _t5_1_0(1024, 16, 64, 4096, 24),
-    "t5_3b": _t5_1_0(1024, 32, 128, 16_384, 24),
-    "t5_11b": _t5_1_0(1024, 128, 128, 65_536, 24),
-    # T5 1.1, LM-adapted T5 and Flan-T5.
-    "t5_1_1_small": _t5(512, 6, 64, 1024, 8),
-    "t5_1_1_base": _t5(768, 12, 64, 2048, 12),
-    "t5_1_1_large": _t5(1024, 16, 64, 2816, 24),
-    "t5_1_1_xl": _t5(2048, 32, 64, 5120, 24),
-    "t5_1_1_xxl": _t5(4096, 64, 64, 10_240, 24),
+    "t5_small": _t5(512, 8, 2048, 6, **_T5_1_0),
+    "t5_base": _t5(768, 12, 3072, 12, **_T5_1_0),
+    "t5_large": _t5(1024, 16, 4096, 24, **_T5_1_0),
+    "t5_3b": _t5(1024, 32, 16_384, 24, head_dim=128, **_T5_1_0),
+    "t5_11b": _t5(1024, 128, 65_536, 24, head_dim=128, **_T5_1_0),
+    **{f"t5_1_1_{size}": _t5(*shape) for size, shape in _SHAPES_1_1.items()},
+    **{f"mt5_{size}": _t5(*shape, vocab_size=250_112) for size, shape in _SHAPES_1_1.items()},
+    # There is no public umT5 Large.
+    **{f"umt5_{size}": _t5(*_SHAPES_1_1[size], **_UMT5) for size in ("small", "base", "xl", "xxl")},
+    **{f"byt5_{size}": _t5(*shape, vocab_size=384) for size, shape in _SHAPES_BYT5.items()},
 }
+
+# Models that were trained on from others, under the names of t5x's and Hugging Face's folders.
+_SAME_SHAPES = (
+    (r"flan_t5|t5_v1_1|t5(_1_1)?_lm(_adapt(ed)?|100k)", "t5_1_1"),
+    (r"t5_1_0", "t5"),
+    (r"mt5_lm_adapt(ed)?", "mt5"),
+)
+
+
+_SIZE_WORDS = {key.rpartition("_")[2] for key in SIZES}
 
 
 def named_config(name: str) -> T5Config:
     """Returns the config of a public size.
 
     Args:
-        name: A key of `SIZES`.
+        name: A key of `SIZES`, or the name of a public model of that shape as t5x or Hugging
+            Face write it: `flan_t5_xl`, `google/flan-t5-xl`, `google/t5-v1_1-base`,
+            `t5_1_1_lm100k_small`, `google/byt5-small`, `google-t5/t5-3b`.
 
     Raises:
         ValueError: The name is not known; the message lists those that are.
     """
-    if name not in SIZES:
-        raise ValueError(f"Unknown model size {name!r}. Known sizes: {', '.join(SIZES)}.")
-    return SIZES[name]
+    words = re.split(r"[-_.]", name.rpartition("/")[2].lower())
+    size = next((word for word in words if word in _SIZE_WORDS), "")
+    if size:
+        words.remove(size)
+    family = "_".join(words)
+    for names, same in _SAME_SHAPES:
+        family = re.sub(f"^({names})$", same, family)
+    key = f"{family}_{size}".strip("_")
+    if key not in SIZES:
+        raise ValueError(
+            f"Unknown model size {name!r}. Known sizes: {', '.join(SIZES)}. Flan-T5 and "
+            "LM-adapted T5 have those of T5 1.1, and can be named flan_t5_SIZE."
+        )
+    return SIZES[key]
 
 
 _FEED_FORWARD = {"relu": "relu", "gated_gelu": "gated-gelu"}
@@ -122,13 +184,16 @@ _JSON_KEYS = {
 
 
 def config_to_json(config: T5Config) -> dict[str, Any]:
-    """Returns the config under the keys of Hugging Face's `T5Config`.
+    """Returns the config under the keys of Hugging Face's `T5Config`, or `UMT5Config`.
 
-    The token ids are those of every T5 vocabulary: 0 pads and starts the decoder, 1 ends.
+    The latter where each layer has its position bias; mT5 and ByT5 are `t5` with another
+    vocabulary. The token ids are those of every T5 vocabulary: 0 pads and starts the decoder,
+    1 ends.
     """
+    shared = config.position_bias == "shared"
     return {
-        "model_type": "t5",
-        "architectures": ["T5ForConditionalGeneration"],
+        "model_type": "t5" if shared else "umt5",
+        "architectures": [f"{'T5' if shared else 'UMT5'}ForConditionalGeneration"],
         "is_encoder_decoder": True,
         "pad_token_id": 0,
         "eos_token_id": 1,
@@ -143,25 +208,32 @@ def config_from_json(values: Mapping[str, Any]) -> T5Config:
 
     Args:
         values: The parsed file. Keys that say nothing about the network are ignored; those
-            that early T5 files leave out have Hugging Face's defaults (relu, tied).
+            that some public files leave out have Hugging Face's defaults (T5: relu, tied;
+            mT5 and umT5: gated GELU, with a head of its own).
 
     Returns:
         The config, with float32 activations.
 
     Raises:
-        ValueError: A required key is missing, or the model is no T5 of version 1.0 or 1.1.
+        ValueError: A required key is missing, or the model is no T5, mT5, umT5 or ByT5.
     """
-    values = {"feed_forward_proj": "relu", "tie_word_embeddings": True, **values}
+    model_type = values.get("model_type") or _type_of_architecture(values)
+    if model_type not in ("t5", "mt5", "umt5"):
+        raise ValueError(
+            f"config.json has model_type {model_type!r}; only 't5', 'mt5' and 'umt5' can be read."
+        )
+    is_t5 = model_type == "t5"
+    values = {
+        "feed_forward_proj": "relu" if is_t5 else "gated-gelu",
+        "tie_word_embeddings": is_t5,
+        **values,
+    }
     # Since transformers 5 all T5 configs say they are tied, and this tells T5 1.0 from 1.1.
     values["tie_word_embeddings"] = values.get(
         "scale_decoder_outputs", values["tie_word_embeddings"]
     )
     if values.get("num_decoder_layers") is None:
         values["num_decoder_layers"] = values.get("num_layers")
-    if values.get("model_type", "t5") not in ("t5", "mt5"):
-        raise ValueError(
-            f"config.json has model_type {values['model_type']!r}; only 't5' and 'mt5' can be read."
-        )
     missing = [key for key in list(_JSON_KEYS.values())[:7] if values.get(key) is None]
     if missing:
         raise ValueError(f"config.json has no {', '.join(missing)}; every T5 config has these.")
@@ -172,50 +244,13 @@ def config_from_json(values: Mapping[str, Any]) -> T5Config:
             f"{', '.join(mlps)}."
         )
     fields = {field: values[key] for field, key in _JSON_KEYS.items() if key in values}
-    return T5Config(mlp=mlps[values["feed_forward_proj"]], **fields)  # type: ignore[arg-type]
-
-
-def config_from_params(params: Mapping[str, Any]) -> T5Config:
-    """Infers a config from the shapes of a parameter tree.
-
-    Shapes do not tell the largest relative distance, epsilon or dropout: those keep their
-    defaults, which all public T5 models share.
-
-    Args:
-        params: The tree of t5x's `examples/t5/network.py`, with leaves that have a `shape`.
-
-    Raises:
-        ValueError: The tree is another one (e.g. of `scalable_t5`); names a missing leaf.
-    """
-    shapes = {
-        path: tuple(leaf.shape)
-        for path, leaf in traverse_util.flatten_dict(params, sep="/").items()
-    }
-
-    def shape(path: str) -> tuple[int, ...]:
-        if path not in shapes:
-            raise ValueError(
-                f"These parameters have no {path}, so they are not a T5 of t5x's examples/t5 "
-                f"(scanned layers are not supported). Found: {', '.join(sorted(shapes)[:5])}, ..."
-            )
-        return shapes[path]
-
-    def num_layers(stack: str) -> int:
-        found = {re.match(rf"{stack}/layers_(\d+)/", path) for path in shapes}
-        return len({match[1] for match in found if match})
-
-    vocab_size, d_model = shape("token_embedder/embedding")
-    num_heads, num_buckets = shape("encoder/relpos_bias/rel_embedding")
-    gated = "encoder/layers_0/mlp/wi_0/kernel" in shapes
     return T5Config(
-        vocab_size=vocab_size,
-        d_model=d_model,
-        num_heads=num_heads,
-        head_dim=shape("encoder/layers_0/attention/query/kernel")[1] // num_heads,
-        d_ff=shape("encoder/layers_0/mlp/wo/kernel")[0],
-        num_encoder_layers=num_layers("encoder"),
-        num_decoder_layers=num_layers("decoder"),
-        relative_attention_num_buckets=num_buckets,
-        mlp="gated_gelu" if gated else "relu",
-        tied_embedding="decoder/logits_dense/kernel" not in shapes,
+        mlp=mlps[values["feed_forward_proj"]],  # type: ignore[arg-type]
+        position_bias="per_layer" if model_type == "umt5" else "shared",
+        **fields,
     )
+
+
+def _type_of_architecture(values: Mapping[str, Any]) -> str:
+    """The model type by the class, `UMT5ForConditionalGeneration`: umT5 XL's file has no other."""
+    return next(iter(values.get("architectures") or ["T5"])).partition("For")[0].lower()

@@ -17,6 +17,7 @@ _HELP = {
     "report": "pictures and tables of scores and selections",
     "verify": "re-hash a corpus against a selection or a score store",
     "export": "documents as files that training reads",
+    "convert": "a model between t5x and Hugging Face",
 }
 
 

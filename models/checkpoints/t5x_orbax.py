@@ -4,8 +4,7 @@
 once all is written (or, where the file system cannot, writes `commit_success.txt` last).
 """
 
-import os
-import re
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,29 +14,14 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
-_PREFIX = "checkpoint"
-_NAME = re.compile(rf"{_PREFIX}_(\d+)")
-
-
-def absolute(path: epath.PathLike) -> epath.Path:
-    """Returns the path as Orbax takes it: absolute where it is local, a URL as it is."""
-    path = epath.Path(path)
-    # Not `path.absolute()` alone: it puts the working directory before gs://, too.
-    return path if "://" in os.fspath(path) else path.absolute()
+from models.checkpoints import checkpoint_folders, tensorstore_arrays
+from models.checkpoints.checkpoint_folders import PREFIX, absolute
+from models.checkpoints.stored import StoredParams
 
 
 def steps(folder: epath.PathLike) -> list[int]:
     """Returns the steps of the complete checkpoints in a model folder, ascending."""
-    folder = epath.Path(folder)
-    if not folder.is_dir():
-        return []
-    matches = (_NAME.fullmatch(child.name) for child in folder.iterdir() if _is_checkpoint(child))
-    return sorted(int(match[1]) for match in matches if match)
-
-
-def _is_checkpoint(folder: epath.Path) -> bool:
-    has_state = (folder / "state" / "_METADATA").exists()
-    return has_state and ocp.utils.is_checkpoint_finalized(folder)
+    return checkpoint_folders.steps(folder, _is_checkpoint)
 
 
 def find(path: epath.PathLike) -> epath.Path | None:
@@ -49,26 +33,48 @@ def find(path: epath.PathLike) -> epath.Path | None:
     Returns:
         An absolute path or a URL.
     """
-    path = absolute(path)
-    if _is_checkpoint(path):
-        return path
-    known = steps(path)
-    return path / f"{_PREFIX}_{known[-1]}" if known else None
+    return checkpoint_folders.find(path, _is_checkpoint)
 
 
-def read_params(path: epath.PathLike) -> dict[str, Any]:
-    """Reads the parameters, and none of the optimizer's arrays.
+def _is_checkpoint(folder: epath.Path) -> bool:
+    has_state = (folder / "state" / "_METADATA").exists()
+    return has_state and ocp.utils.is_checkpoint_finalized(folder)
+
+
+def stored_params(path: epath.PathLike) -> StoredParams:
+    """Returns the parameters (and none of the optimizer's arrays), to be read one by one.
 
     Args:
         path: As for `find`.
 
-    Returns:
-        Nested dict of NumPy arrays, as stored.
-
     Raises:
-        FileNotFoundError: There is no complete checkpoint.
+        FileNotFoundError: There is no complete checkpoint, or it has no parameters.
+        ValueError: An array is not there.
     """
-    return _read_state(_found(path), ("target",))["target"]
+    state = _found(path) / "state"
+    metadata = json.loads((state / "_METADATA").read_text())
+    leaves = [
+        tuple(part["key"] for part in leaf["key_metadata"])
+        for leaf in metadata["tree_metadata"].values()
+        if not leaf["value_metadata"].get("skip_deserialize")
+    ]
+    params = [keys for keys in leaves if keys[0] == "target"]
+    if not params:
+        found = ", ".join(sorted({keys[0] for keys in leaves}))
+        raise FileNotFoundError(f"{state} has no target, found: {found}.")
+    driver = "zarr3" if metadata.get("use_zarr3") else "zarr"
+    is_ocdbt = (state / "manifest.ocdbt").exists()
+
+    def kvstore(name: str) -> tensorstore_arrays.Spec:
+        if is_ocdbt:
+            return tensorstore_arrays.ocdbt(state, name)
+        return tensorstore_arrays.kvstore(state / name)
+
+    specs = {
+        "/".join(keys[1:]): {"driver": driver, "kvstore": kvstore(".".join(keys))}
+        for keys in params
+    }
+    return tensorstore_arrays.open_arrays(specs, source=str(state))
 
 
 def read(path: epath.PathLike) -> tuple[int, dict[str, Any], dict[str, Any], Any]:
@@ -111,7 +117,7 @@ def write(
         keep: How many checkpoints to keep, the latest; None keeps all.
     """
     options = ocp.CheckpointManagerOptions(
-        step_prefix=_PREFIX, max_to_keep=keep, enable_async_checkpointing=False
+        step_prefix=PREFIX, max_to_keep=keep, enable_async_checkpointing=False
     )
     state = {
         "target": params,
@@ -134,7 +140,7 @@ def _found(path: epath.PathLike) -> epath.Path:
     if checkpoint is None:
         raise FileNotFoundError(
             f"{path} holds no complete t5x Orbax checkpoint. Expected a folder "
-            f"{_PREFIX}_STEP with state/_METADATA, or a folder of such."
+            f"{PREFIX}_STEP with state/_METADATA, or a folder of such."
         )
     return checkpoint
 

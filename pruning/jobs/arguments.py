@@ -31,8 +31,9 @@ def add_arguments(
         if not required and default not in (None, (), False):
             options["help"] += f" (default: {default})"
         if name == positional:
-            # `*` and not `+`: a gin file may name them.
-            parser.add_argument(name, metavar=name.upper(), **{**options, "nargs": "*"})
+            # Not `+` or one: a gin file may name them.
+            options["nargs"] = "*" if "nargs" in options else "?"
+            parser.add_argument(name, metavar=name.upper(), **options)
         elif hints[name] is bool:
             parser.add_argument(
                 f"--{name}", action="store_true", default=None, help=options["help"]

@@ -21,8 +21,9 @@ JOBS = {
     "report": ("pruning.jobs.report", "report"),
     "verify": ("pruning.jobs.verify", "verify"),
     "export": ("pruning.jobs.export", "export"),
+    "convert": ("pruning.jobs.convert", "convert"),
 }
-POSITIONAL = {"score": "scorers"}
+POSITIONAL = {"score": "scorers", "convert": "model"}
 
 
 def job_function(command: str) -> Callable[..., Any]:

@@ -5,7 +5,9 @@ import shutil
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
+from flax import traverse_util
 
 from models.checkpoints import load_model, params_digest, t5x_orbax
 from models.checkpoints.optimizer_state import from_param_states, to_param_states
@@ -39,17 +41,23 @@ def folder(tmp_path, params):
     return folder
 
 
+def read_params(path):
+    """All parameters of an Orbax checkpoint, nested."""
+    stored = t5x_orbax.stored_params(path)
+    return traverse_util.unflatten_dict({k: a.read() for k, a in stored.items()}, sep="/")
+
+
 def assert_trees_equal(left, right):
     jax.tree.map(np.testing.assert_array_equal, left, right)
 
 
 def test_what_is_written_is_read(folder, params):
     assert t5x_orbax.steps(folder) == [2, 10]
-    step, read_params, param_states, data_state = t5x_orbax.read(folder)
+    step, params_read, param_states, data_state = t5x_orbax.read(folder)
     assert (step, data_state) == (10, {"position": [10, 3], "note": "x"})
-    assert_trees_equal(read_params, params)
+    assert_trees_equal(params_read, params)
     assert_trees_equal(from_param_states(step, param_states).v, init_adafactor(params).v)
-    assert_trees_equal(t5x_orbax.read_params(folder / "checkpoint_10"), params)
+    assert_trees_equal(read_params(folder / "checkpoint_10"), params)
     assert not any(
         leaf.any() for leaf in jax.tree.leaves(t5x_orbax.read(folder / "checkpoint_2")[1])
     )
@@ -138,24 +146,47 @@ def test_leaves_that_do_not_fit_are_named(tmp_path, params):
         assert line in str(error.value)
 
 
+@pytest.mark.parametrize(("ocdbt", "zarr3"), [(True, False), (False, False), (True, True)])
+def test_every_way_orbax_has_of_storing_arrays(tmp_path, params, ocdbt, zarr3):
+    tree = jax.tree.map(lambda array: array.astype(jnp.bfloat16), params)
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=ocdbt, use_zarr3=zarr3)
+    ocp.Checkpointer(handler).save(tmp_path / "checkpoint_7" / "state", {"target": tree})
+    assert (tmp_path / "checkpoint_7/state/manifest.ocdbt").exists() == ocdbt
+    stored = t5x_orbax.stored_params(tmp_path)
+    assert {array.dtype for array in stored.values()} == {jnp.dtype(jnp.bfloat16)}
+    kernel = stored["encoder/layers_0/mlp/wi_0/kernel"]
+    assert kernel.shape == (128, 130) == kernel.read().shape
+    assert_trees_equal(read_params(tmp_path), tree)
+    assert load_model(tmp_path).digest == params_digest(tree)
+
+
+def test_incomplete_copies_are_named(tmp_path, params):
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False)
+    ocp.Checkpointer(handler).save(tmp_path / "checkpoint_7" / "state", {"target": params})
+    part = tmp_path / "checkpoint_7/state/target.encoder.layers_0.mlp.wo.kernel/0.0"
+    part.unlink()
+    named = "array encoder/layers_0/mlp/wo/kernel of .* cannot be read; is the checkpoint whole"
+    with pytest.raises(ValueError, match=named):
+        load_model(tmp_path)
+    shutil.rmtree(part.parent)
+    with pytest.raises(ValueError, match=named):
+        t5x_orbax.stored_params(tmp_path)
+
+
 def test_what_cannot_be_read_says_what_can(tmp_path):
     with pytest.raises(FileNotFoundError, match="no model at"):
         load_model(tmp_path / "absent")
-    (tmp_path / "model.safetensors").touch()
-    with pytest.raises(FileNotFoundError, match=r"Hugging Face.*Known formats: a t5x Orbax"):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FileNotFoundError, match=r"found notes.txt.*Known formats: t5x's Orbax"):
         load_model(tmp_path)
-    legacy = tmp_path / "legacy"
-    legacy.mkdir()
-    (legacy / "checkpoint").touch()
-    with pytest.raises(FileNotFoundError, match="legacy t5x"):
-        load_model(legacy)
     with pytest.raises(FileNotFoundError, match="holds no complete t5x Orbax checkpoint"):
-        t5x_orbax.read_params(tmp_path)
+        t5x_orbax.stored_params(tmp_path)
+    ocp.PyTreeCheckpointer().save(tmp_path / "checkpoint_0" / "state", {"params": np.ones(3)})
+    with pytest.raises(FileNotFoundError, match="has no target, found: params"):
+        load_model(tmp_path)
 
 
 def test_checkpoint_without_optimizer_loads_but_does_not_resume(tmp_path):
-    import orbax.checkpoint as ocp
-
     tree = {"target": init_params(SIZES["tiny"], jax.random.key(0))}
     ocp.PyTreeCheckpointer().save(tmp_path / "checkpoint_0" / "state", tree)
     assert load_model(tmp_path).config == SIZES["tiny"]
@@ -168,7 +199,7 @@ def test_relative_paths_are_those_of_the_working_directory(folder, params, monke
     assert t5x_orbax.find("model") == folder / "checkpoint_10"
     assert t5x_orbax.steps("model") == [2, 10]
     assert t5x_orbax.read("model")[0] == 10
-    assert_trees_equal(t5x_orbax.read_params("model/checkpoint_10"), params)
+    assert_trees_equal(read_params("model/checkpoint_10"), params)
     t5x_orbax.write("other/model", 3, params, to_param_states(init_adafactor(params)), {})
     assert load_model("other/model").digest == load_model("model").digest
     assert load_model("model/checkpoint_10/").name == "model/checkpoint_10"

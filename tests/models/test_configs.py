@@ -3,11 +3,12 @@ import dataclasses
 import pytest
 import transformers
 
+from models.checkpoints.inferred_config import config_from_params
 from models.configs import (
     SIZES,
     T5Config,
+    check_dtype,
     config_from_json,
-    config_from_params,
     config_to_json,
     named_config,
 )
@@ -46,7 +47,15 @@ def test_hugging_face_defaults_for_absent_keys():
 
 @pytest.mark.parametrize(
     ("name", "millions"),
-    [("t5_small", 60.5), ("t5_base", 222.9), ("t5_1_1_small", 77.0), ("t5_1_1_xl", 2849.8)],
+    [
+        ("t5_small", 60.5),
+        ("t5_base", 222.9),
+        ("t5_1_1_small", 77.0),
+        ("t5_1_1_xl", 2849.8),
+        ("mt5_small", 300.2),
+        ("umt5_small", 306.6),
+        ("byt5_small", 299.6),
+    ],
 )
 def test_public_sizes_have_their_published_number_of_parameters(name, millions):
     import jax
@@ -60,8 +69,68 @@ def test_unknown_names_list_the_known():
         named_config("t6")
     with pytest.raises(ValueError, match=r"mlp is 'silu'.*relu, gated_gelu"):
         dataclasses.replace(SIZES["tiny"], mlp="silu")
-    with pytest.raises(ValueError, match=r"dtype is 'float16'.*float32, bfloat16"):
+
+
+def test_dtypes_are_checked_and_float16_is_explained():
+    with pytest.raises(ValueError, match=r"dtype is 'float64'.*float32, bfloat16"):
+        check_dtype("float64")
+    with pytest.raises(ValueError, match=r"'float16'.*65,504.*inf or NaN.*bfloat16"):
         dataclasses.replace(SIZES["tiny"], dtype="float16")
+    check_dtype("bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("mini", "mini"),
+        ("t5_1_1_small", "t5_1_1_small"),
+        ("google-t5/t5-3b", "t5_3b"),
+        ("t5_11B", "t5_11b"),
+        ("t5_1_0_base", "t5_base"),
+        ("flan_t5_xl", "t5_1_1_xl"),
+        ("google/flan-t5-xl", "t5_1_1_xl"),
+        ("google/t5-v1_1-xxl", "t5_1_1_xxl"),
+        ("t5.1.1.large", "t5_1_1_large"),
+        ("t5_1_1_lm_adapt_base", "t5_1_1_base"),
+        ("t5_1_1_lm100k_base", "t5_1_1_base"),
+        ("google/t5-xl-lm-adapt", "t5_1_1_xl"),
+        ("google/mt5-base", "mt5_base"),
+        ("mt5_lm_adapted_xxl", "mt5_xxl"),
+        ("umt5_xl", "umt5_xl"),
+        ("google/byt5-small", "byt5_small"),
+    ],
+)
+def test_public_names_are_known(name, size):
+    assert named_config(name) == SIZES[size]
+
+
+@pytest.mark.parametrize("name", ["flan_mt5_xl", "t5_1_1", "small", "t5_1_1_xl_xl", "umt5_large"])
+def test_other_names_are_not_guessed(name):
+    with pytest.raises(ValueError, match="Unknown model size"):
+        named_config(name)
+
+
+def test_umt5_json_says_so():
+    values = config_to_json(SIZES["umt5_small"])
+    assert values["model_type"] == "umt5"
+    assert values["architectures"] == ["UMT5ForConditionalGeneration"]
+    assert config_to_json(SIZES["byt5_small"])["model_type"] == "t5"
+    # Some of the hub's files leave out what is umT5's default.
+    for key in ("model_type", "feed_forward_proj", "tie_word_embeddings"):
+        del values[key]
+    assert config_from_json(values) == SIZES["umt5_small"]
+
+
+@pytest.mark.parametrize("name", ["MT5", "UMT5"])
+def test_hugging_face_defaults_are_the_small_models(name):
+    theirs = getattr(transformers, f"{name}Config")(vocab_size=256_384).to_dict()
+    # They say this of every model since transformers 5.
+    del theirs["tie_word_embeddings"]
+    config = config_from_json(theirs)
+    expected = SIZES["umt5_small"]
+    if name == "MT5":
+        expected = dataclasses.replace(expected, position_bias="shared")
+    assert dataclasses.replace(config, dropout_rate=0.0) == expected
 
 
 def test_unreadable_json_is_named():
