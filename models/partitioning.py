@@ -1,6 +1,6 @@
 """Laying parameters and batches over a mesh of devices, by t5x's logical axis names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -38,24 +38,27 @@ _LOGICAL_AXES: dict[tuple[str, str], tuple[str, ...]] = {
 }
 
 
-def make_mesh(data: int = -1, model: int = 1) -> Mesh:
-    """Makes a mesh with axes `data` and `model` over this process's devices.
+def make_mesh(
+    data: int = -1, model: int = 1, *, devices: Sequence[jax.Device] | None = None
+) -> Mesh:
+    """Makes a mesh with axes `data` and `model`.
 
     Args:
         data: Devices over which the rows of a batch are split; -1 takes all that `model`
             leaves.
         model: Devices over which one copy of the parameters is split.
+        devices: To make it of; by default all of this process.
 
     Raises:
         ValueError: The product is not the number of devices.
     """
-    devices = jax.local_devices()
+    devices = jax.local_devices() if devices is None else devices
     if data == -1:
         data = len(devices) // model
     if data * model != len(devices):
         raise ValueError(
-            f"A mesh of data={data} x model={model} needs {data * model} devices; this process "
-            f"has {len(devices)}. Choose factors whose product is {len(devices)}."
+            f"A mesh of data={data} x model={model} needs {data * model} devices; there "
+            f"are {len(devices)}. Choose factors whose product is {len(devices)}."
         )
     return Mesh(np.asarray(devices).reshape(data, model), ("data", "model"))
 

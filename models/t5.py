@@ -2,7 +2,8 @@
 
 So t5x's checkpoints load without a mapping and t5x restores ours. Initialisers and the places
 of dropout are t5x's too; unlike there, masks come from segment ids alone (0 is padding), and
-masks and position bias are made once a stack.
+masks are made once a stack. The position bias is one a stack, or one a layer in the layers
+themselves (umT5, and t5x's `scalable_t5`).
 """
 
 from collections.abc import Mapping
@@ -44,6 +45,8 @@ class EncoderLayer(nn.Module):
     @nn.compact
     def __call__(self, x, mask, bias, *, deterministic):
         config = self.config
+        if config.position_bias == "per_layer":
+            bias = _position_bias(config, bidirectional=True)(x.shape[1])
         y = _norm(config, "pre_attention_layer_norm")(x)
         y = Attention(config, name="attention")(y, y, mask, bias, deterministic=deterministic)
         x = x + _dropout(config, y, deterministic)
@@ -60,6 +63,8 @@ class DecoderLayer(nn.Module):
     @nn.compact
     def __call__(self, x, encoded, mask, bias, cross_mask, *, deterministic):
         config = self.config
+        if config.position_bias == "per_layer":
+            bias = _position_bias(config, bidirectional=False)(x.shape[1])
         y = _norm(config, "pre_self_attention_layer_norm")(x)
         y = Attention(config, name="self_attention")(y, y, mask, bias, deterministic=deterministic)
         x = x + _dropout(config, y, deterministic)
@@ -82,7 +87,9 @@ class Encoder(nn.Module):
     def __call__(self, x_BSD, segment_ids_BS, *, deterministic):
         config = self.config
         mask = segment_mask(segment_ids_BS, segment_ids_BS)
-        bias = _position_bias(config, bidirectional=True)(x_BSD.shape[1])
+        bias = None
+        if config.position_bias == "shared":
+            bias = _position_bias(config, bidirectional=True)(x_BSD.shape[1])
         x = _dropout(config, x_BSD, deterministic)
         for layer in range(config.num_encoder_layers):
             x = EncoderLayer(config, name=f"layers_{layer}")(
@@ -116,7 +123,9 @@ class Decoder(nn.Module):
         causal = jnp.tril(jnp.ones((1, 1, length, length), bool))
         mask = segment_mask(segment_ids_BT, segment_ids_BT) & causal
         cross_mask = segment_mask(segment_ids_BT, encoder_segment_ids_BS)
-        bias = _position_bias(config, bidirectional=False)(length)
+        bias = None
+        if config.position_bias == "shared":
+            bias = _position_bias(config, bidirectional=False)(length)
         x = _dropout(config, x_BTD, deterministic)
         for layer in range(config.num_decoder_layers):
             x = DecoderLayer(config, name=f"layers_{layer}")(

@@ -1,13 +1,14 @@
-"""Layers of T5. Kernels are float32 parameters; matmuls run in `dtype`, accumulate in float32."""
+"""Layers of T5. Kernels are float32 parameters; matmuls run in `dtype`, accumulate in float32.
+
+Between two matmuls numbers stay in float32, too.
+"""
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from models import attention
 from models.configs import T5Config
-
-# Finite, so that a row that sees nothing (padding) becomes an average and not NaN.
-_MASKED = -1e10
 
 _FAN_IN_NORMAL = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
 _FAN_IN_TRUNCATED = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
@@ -34,7 +35,7 @@ class RMSNorm(nn.Module):
 
 
 class Dense(nn.Module):
-    """A matrix product without bias.
+    """A matrix product without bias, in `dtype`; the result is float32.
 
     XLA rounds each partial product of a bfloat16 dot on CPU unless it may accumulate in
     float32, which is also twice as fast there.
@@ -49,9 +50,19 @@ class Dense(nn.Module):
         shape = (x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(self.dtype)
         # Rows in one axis: XLA on CPU is several times slower at gradients of 3-D products.
-        rows = x.reshape(-1, x.shape[-1])
-        y = jnp.matmul(rows, kernel, preferred_element_type=jnp.float32).astype(self.dtype)
+        rows = x.reshape(-1, x.shape[-1]).astype(self.dtype)
+        y = jnp.matmul(rows, kernel, preferred_element_type=jnp.float32)
         return y.reshape(*x.shape[:-1], self.features)
+
+
+class _Kernel(nn.Module):
+    """The kernel of a `Dense` layer of the same name, where its product is not what is needed."""
+
+    shape: tuple[int, int]
+
+    @nn.compact
+    def __call__(self):
+        return self.param("kernel", _FAN_IN_NORMAL, self.shape, jnp.float32)
 
 
 class Attention(nn.Module):
@@ -67,27 +78,36 @@ class Attention(nn.Module):
         def query_init(*args):
             return _FAN_IN_NORMAL(*args) / jnp.sqrt(width)
 
+        def weights(scores_BHQC):
+            weights_BHQC = attention.masked_softmax(scores_BHQC, mask_B1QC, bias_1HQC)
+            return nn.Dropout(config.dropout_rate, broadcast_dims=(-2,))(
+                weights_BHQC.astype(dtype), deterministic=deterministic
+            )
+
         def project(name, x, init=_FAN_IN_NORMAL):
-            x = Dense(heads * width, dtype, init, name=name)(x)
+            x = Dense(heads * width, dtype, init, name=name)(x).astype(dtype)
             return x.reshape(*x.shape[:2], heads, width)
 
+        def kernel(name):
+            kernel_DN = _Kernel((memory_BCD.shape[-1], heads * width), name=name)()
+            return kernel_DN.astype(dtype).reshape(-1, heads, width)
+
         query_BQHK = project("query", x_BQD, query_init)
-        key_BCHK = project("key", memory_BCD)
-        value_BCHK = project("value", memory_BCD)
-        scores_BHQC = jnp.einsum(
-            "BQHK,BCHK->BHQC", query_BQHK, key_BCHK, preferred_element_type=jnp.float32
-        )
-        if bias_1HQC is not None:
-            scores_BHQC = scores_BHQC + bias_1HQC
-        weights_BHQC = jax.nn.softmax(jnp.where(mask_B1QC, scores_BHQC, _MASKED)).astype(dtype)
-        weights_BHQC = nn.Dropout(config.dropout_rate, broadcast_dims=(-2,))(
-            weights_BHQC, deterministic=deterministic
-        )
-        y_BQHK = jnp.einsum(
-            "BHQC,BCHK->BQHK", weights_BHQC, value_BCHK, preferred_element_type=jnp.float32
-        ).astype(dtype)
+        queries, (keys, depth) = x_BQD.shape[1], memory_BCD.shape[1:]
+        if attention.is_memory_cheaper(queries, keys, depth, width):
+            y_BQHK = attention.attend_to_memory(
+                query_BQHK, memory_BCD, kernel("key"), kernel("value"), weights
+            )
+        else:
+            key_BCHK, value_BCHK = project("key", memory_BCD), project("value", memory_BCD)
+            if config.attention == "cudnn" and deterministic:
+                y_BQHK = attention.attend_with_cudnn(
+                    query_BQHK, key_BCHK, value_BCHK, mask_B1QC, bias_1HQC
+                )
+            else:
+                y_BQHK = attention.attend(query_BQHK, key_BCHK, value_BCHK, weights)
         y = y_BQHK.reshape(*x_BQD.shape[:2], heads * width)
-        return Dense(config.d_model, dtype, _FAN_IN_NORMAL, name="out")(y)
+        return Dense(config.d_model, dtype, _FAN_IN_NORMAL, name="out")(y).astype(dtype)
 
 
 class Mlp(nn.Module):
@@ -104,4 +124,4 @@ class Mlp(nn.Module):
             gate = jax.nn.gelu(Dense(config.d_ff, dtype, name="wi_0")(x), approximate=True)
             x = gate * Dense(config.d_ff, dtype, name="wi_1")(x)
         x = nn.Dropout(config.dropout_rate, broadcast_dims=(-2,))(x, deterministic=deterministic)
-        return Dense(config.d_model, dtype, name="wo")(x)
+        return Dense(config.d_model, dtype, name="wo")(x).astype(dtype)

@@ -5,9 +5,11 @@ again. With T5's vocabulary and 64 rows of 114 targets the full float32 logits a
 """
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def token_nll(
@@ -36,34 +38,69 @@ def token_nll_and_logsumexp(
     Returns:
         nll_BT and logsumexp_BT, float32, in nats. T5's z-loss is 1e-4 * logsumexp ** 2.
     """
-    positions = targets_BT.size
+
+    def statistics(logits_NV, targets_N):
+        logsumexp_N = jax.nn.logsumexp(logits_NV, axis=-1)
+        target_logits_N = jnp.take_along_axis(logits_NV, targets_N[:, None], axis=-1)[:, 0]
+        return logsumexp_N - target_logits_N, logsumexp_N
+
+    return _in_chunks(statistics, hidden_BTD, kernel_DV, targets_BT, chunk=chunk)
+
+
+def summed_log_prob(
+    hidden_BTD: jax.Array,
+    kernel_DV: jax.Array,
+    id_sets: Sequence[Sequence[int]],
+    *,
+    chunk: int = 512,
+) -> tuple[jax.Array, ...]:
+    """Logarithm of the probability that a position gives to any of some tokens.
+
+    Args:
+        hidden_BTD, kernel_DV, chunk: As for `token_nll`.
+        id_sets: Sets of token ids; each gives one result.
+
+    Returns:
+        log_prob_BT in nats, float32, for each set, under the softmax over the vocabulary.
+    """
+
+    def statistics(logits_NV):
+        logsumexp_N = jax.nn.logsumexp(logits_NV, axis=-1)
+        return tuple(
+            jax.nn.logsumexp(logits_NV[:, np.asarray(ids)], axis=-1) - logsumexp_N
+            for ids in id_sets
+        )
+
+    return _in_chunks(statistics, hidden_BTD, kernel_DV, chunk=chunk)
+
+
+def _in_chunks(statistics, hidden_BTD, kernel_DV, *values_BT, chunk):
+    """Maps `statistics` over the logits of some positions at a time, and what goes with them."""
+    shape = hidden_BTD.shape[:2]
+    positions = shape[0] * shape[1]
     num_chunks = -(-positions // chunk)
     size = -(-positions // num_chunks)
-    padding = num_chunks * size - positions
-    hidden_ND = jnp.pad(hidden_BTD.reshape(positions, -1), ((0, padding), (0, 0)))
-    targets_N = jnp.pad(targets_BT.reshape(positions), (0, padding))
+
     # A chunk takes every num_chunks-th position, so rows laid out over devices stay there.
-    nll, logsumexp = jax.lax.map(
-        functools.partial(_chunk_statistics, kernel_DV),
-        (
-            hidden_ND.reshape(size, num_chunks, -1).swapaxes(0, 1),
-            targets_N.reshape(size, num_chunks).swapaxes(0, 1),
-        ),
+    def chunked(values):
+        flat = values.reshape(positions, *values.shape[2:])
+        padding = ((0, num_chunks * size - positions), *((0, 0) for _ in values.shape[2:]))
+        return jnp.pad(flat, padding).reshape(size, num_chunks, *values.shape[2:]).swapaxes(0, 1)
+
+    def unchunked(values):
+        return values.swapaxes(0, 1).reshape(-1)[:positions].reshape(shape)
+
+    @jax.checkpoint
+    def chunk_statistics(kernel_DV, chunk):
+        hidden_ND, *values_N = chunk
+        # Cast here and not outside the loop: gradients of the chunks then add up in float32.
+        logits_NV = jnp.matmul(
+            hidden_ND, kernel_DV.astype(hidden_ND.dtype), preferred_element_type=jnp.float32
+        )
+        return statistics(logits_NV, *values_N)
+
+    results = jax.lax.map(
+        functools.partial(chunk_statistics, kernel_DV),
+        tuple(chunked(values) for values in (hidden_BTD, *values_BT)),
     )
-
-    def unchunk(values):
-        return values.swapaxes(0, 1).reshape(-1)[:positions].reshape(targets_BT.shape)
-
-    return unchunk(nll), unchunk(logsumexp)
-
-
-@jax.checkpoint
-def _chunk_statistics(kernel_DV, chunk):
-    hidden_ND, targets_N = chunk
-    # Cast here and not outside the loop: gradients of the chunks then add up in float32.
-    logits_NV = jnp.matmul(
-        hidden_ND, kernel_DV.astype(hidden_ND.dtype), preferred_element_type=jnp.float32
-    )
-    logsumexp_N = jax.nn.logsumexp(logits_NV, axis=-1)
-    target_logits_N = jnp.take_along_axis(logits_NV, targets_N[:, None], axis=-1)[:, 0]
-    return logsumexp_N - target_logits_N, logsumexp_N
+    return tuple(unchunked(values) for values in results)

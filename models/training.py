@@ -63,6 +63,7 @@ def train(
     output: epath.PathLike,
     num_steps: int,
     recipe: Mapping[str, Any] | None = None,
+    initial_params: Mapping[str, Any] | None = None,
     learning_rate: LearningRate = T5_LEARNING_RATE,
     z_loss: float = 1e-4,
     seed: int = 0,
@@ -71,7 +72,7 @@ def train(
     mesh: Mesh | None = None,
     on_step: OnStep | None = None,
 ) -> epath.Path:
-    """Trains a T5 from scratch, or goes on where `output` stopped.
+    """Trains a T5 from scratch or from given parameters, or goes on where `output` stopped.
 
     Loss, z-loss, initialisation, dropout and optimizer are those of t5x's T5 1.1 pretraining;
     `models.optimizer` says where they differ. A run that was stopped and goes on ends with the
@@ -84,6 +85,8 @@ def train(
             events in `train`.
         num_steps: Of the whole run, those before a resume included. May be raised later.
         recipe: What the caller wants on record and guarded: source, tokenizer, batch size.
+        initial_params: To start from, in float32; None draws them. A run that goes on does not
+            look at them: say in the recipe which they are. Their buffers are given up.
         learning_rate: By step.
         z_loss: Factor of the squared logsumexp, per target token.
         seed: Of initialisation and dropout.
@@ -116,7 +119,9 @@ def train(
         "dtype": config.dtype,
     }
     training_folder.prepare(output, config, settings, dict(recipe or {}))
-    step, state = _restore_or_init(config, batches, output=output, seed=seed, mesh=mesh)
+    step, state = _restore_or_init(
+        config, batches, output=output, seed=seed, mesh=mesh, initial_params=initial_params
+    )
     if step > num_steps:
         raise ValueError(
             f"{output} already holds a checkpoint at step {step}, past num_steps={num_steps}. "
@@ -150,10 +155,22 @@ def train(
 
 
 def _restore_or_init(
-    config: T5Config, batches: Batches, *, output: epath.Path, seed: int, mesh: Mesh | None
+    config: T5Config,
+    batches: Batches,
+    *,
+    output: epath.Path,
+    seed: int,
+    mesh: Mesh | None,
+    initial_params: Mapping[str, Any] | None,
 ) -> tuple[int, _TrainState]:
+    params: Any
     if t5x_orbax.find(output) is None:
-        step, params = 0, jax.jit(init_params, static_argnums=0)(config, jax.random.key(seed))
+        if initial_params is None:
+            params = jax.jit(init_params, static_argnums=0)(config, jax.random.key(seed))
+        else:
+            check_params(initial_params, config, source="initial_params")
+            params = initial_params
+        step = 0
         optimizer = init_adafactor(params)
     else:
         step, params, param_states, data_state = t5x_orbax.read(output)

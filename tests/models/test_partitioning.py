@@ -35,7 +35,7 @@ def test_unknown_parameters_are_named():
 
 
 def test_mesh_of_another_size_is_refused():
-    with pytest.raises(ValueError, match=r"data=3 x model=1 needs 3 devices; this process has"):
+    with pytest.raises(ValueError, match=r"data=3 x model=1 needs 3 devices; there are"):
         make_mesh(data=3)
 
 

@@ -107,7 +107,7 @@ def test_loss_falls_and_is_reported(tmp_path):
 
 def test_bfloat16_trains_float32_parameters(tmp_path):
     run(tmp_path, num_steps=2, config=dataclasses.replace(CONFIG, dtype="bfloat16"))
-    assert t5x_orbax.read_params(tmp_path)["token_embedder"]["embedding"].dtype == np.float32
+    assert t5x_orbax.stored_params(tmp_path)["token_embedder/embedding"].dtype == np.float32
 
 
 def test_folder_of_another_run_is_refused_with_both_values(tmp_path):
