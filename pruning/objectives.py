@@ -7,7 +7,7 @@ end-of-sequence token, as in T5's own tasks. `window` is the longest input.
 
 import dataclasses
 import functools
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -174,6 +174,7 @@ class CausalLM:
         return Example(_ended(tokens[:0]), _ended(tokens), len(tokens), len(tokens))
 
 
+# Those that learn from a text alone, and so give it a perplexity.
 OBJECTIVES = (SpanCorruption.name, PrefixLM.name, CausalLM.name)
 
 
@@ -190,6 +191,12 @@ def make_objective(name: str, vocabulary: Vocabulary, window: int = 512) -> Obje
     if name == CausalLM.name:
         return CausalLM(window=window)
     raise ValueError(f"Unknown objective {name!r}; known are {', '.join(OBJECTIVES)}.")
+
+
+def describe(objective: Objective) -> dict[str, Any]:
+    """As JSON, for a manifest: the settings that are shown."""
+    fields = dataclasses.fields(objective)  # type: ignore[arg-type]
+    return {"name": objective.name} | {f.name: getattr(objective, f.name) for f in fields if f.repr}
 
 
 def _ended(tokens: np.ndarray) -> np.ndarray:

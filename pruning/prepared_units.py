@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pruning.asked_documents import AskLLM, KnownAnswer
 from pruning.documents import (
     REASONS,
     REASONS_ASKED_FOR,
@@ -52,11 +53,13 @@ class Preparation:
       source: of the documents.
       vocabulary, objective, shape: None together, where no model is needed.
       long_documents: a document longer than the window is cut into `windows`
-        whose losses add up, or `truncate`d to its first window and marked.
+        whose losses add up, or `truncate`d to its first window and marked; what a
+        model is asked about always is.
       where: rows to take; all by default.
       max_document_bytes: texts this long or longer are not scored (`too_long`).
       mask_seed: 0 makes noise masks a function of the text alone, as scores need;
         training uses another seed every epoch.
+      known_answer: to train with `AskLLM`; documents without its field are left out.
       strict: the first record that cannot be scored, or that carries a note, is
         an error.
     """
@@ -69,6 +72,7 @@ class Preparation:
     where: Where | None = None
     max_document_bytes: int = 1_000_000
     mask_seed: int = 0
+    known_answer: KnownAnswer | None = None
     strict: bool = False
 
 
@@ -112,22 +116,27 @@ def prepare(unit: Unit, how: Preparation) -> PreparedUnit:
     packed, document_P, n_predicted = None, np.zeros(0, np.int64), np.zeros(len(scorable), np.int64)
 
     if how.vocabulary is not None:
-        tokens = how.vocabulary.encode([texts[i] for i in scorable])
+        taken = [texts[i] for i in scorable]
+        tokens = whole = how.vocabulary.encode(taken)
+        if isinstance(how.objective, AskLLM):
+            tokens = how.objective.readable(taken, whole)
         for i, ids in zip(scorable, tokens, strict=True):
             if not len(ids):  # a text of characters that the vocabulary drops
                 reasons[i] = "empty"
+        lengths = [len(w) for w, ids in zip(whole, tokens, strict=True) if len(ids)]
         tokens = [ids for ids in tokens if len(ids)]
         scorable = np.array([i for i in scorable if reasons[i] is None], np.int64)
-        n_tokens = _spread([len(ids) for ids in tokens], scorable, n)
+        n_tokens = _spread(lengths, scorable, n)
     if how.objective is not None and how.shape is not None:
-        seeds = [hashes[i] or 0 for i in scorable]
-        examples = [_examples(t, s, how) for t, s in zip(tokens, seeds, strict=True)]
+        examples = [
+            _examples(ids, hashes[i] or 0, documents[i], how)
+            for i, ids in zip(scorable, tokens, strict=True)
+        ]
         n_windows = _spread([len(e) for e in examples], scorable, n)
         n_targets = _spread([sum(len(e.targets) for e in es) for es in examples], scorable, n)
         n_predicted = np.array([sum(e.n_predicted for e in es) for es in examples], np.int64)
-        if how.long_documents == "truncate":
-            for i, ids in zip(scorable, tokens, strict=True):
-                truncated[i] = len(ids) > how.objective.window_tokens
+        for i, ids, es in zip(scorable, tokens, examples, strict=True):
+            truncated[i] = len(es) == 1 and len(ids) > how.objective.window_tokens
         n_read = sum(e.n_tokens for es in examples for e in es)
         document_P = np.repeat(np.arange(len(examples)), [len(es) for es in examples])
         packed = fill_rows([e for es in examples for e in es], how.shape)
@@ -170,6 +179,8 @@ def read_documents(unit: Unit, how: Preparation) -> tuple[list[Document], list[s
         reason = document.reason if taken else "excluded"
         if reason is None and document.text is not None:
             reason = text_problem(document.text, how.max_document_bytes)
+        if taken and how.known_answer and how.known_answer.of(document.fields) is None:
+            reason = reason or "missing_field"
         note = document.note if taken else None
         documents.append(dataclasses.replace(document, reason=reason, note=note))
         texts.append("" if reason or document.text is None else document.text.decode("utf-8"))
@@ -181,8 +192,11 @@ def read_documents(unit: Unit, how: Preparation) -> tuple[list[Document], list[s
     return documents, texts
 
 
-def _examples(tokens: np.ndarray, seed: int, how: Preparation) -> list[Example]:
+def _examples(tokens: np.ndarray, seed: int, document: Document, how: Preparation) -> list[Example]:
     assert how.objective is not None
+    if isinstance(how.objective, AskLLM):
+        answer = how.known_answer is None or how.known_answer.of(document.fields)
+        return [how.objective.example(tokens, answer=bool(answer))]
     size = how.objective.window_tokens
     if how.long_documents == "truncate":
         tokens = tokens[:size]

@@ -33,7 +33,7 @@ def progress(what: str, total: int | None, unit: str, done: int = 0) -> Iterator
         total=total,
         initial=done,
         unit=f" {unit}",
-        unit_scale=False,
+        unit_scale=unit == "bytes",
         file=sys.stderr if on_terminal else _OneLineEach(sys.stderr),
         mininterval=0.2 if on_terminal else LOG_INTERVAL_SECONDS,
         miniters=1,

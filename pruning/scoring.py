@@ -5,6 +5,7 @@ without waiting for their results, and another thread turns finished results
 into a unit's file.
 """
 
+import collections
 import concurrent.futures
 import dataclasses
 import queue
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+import jax
 import numpy as np
 import pyarrow as pa
 
@@ -34,6 +36,10 @@ Results = queue.SimpleQueue
 
 # Units prepared ahead, and units whose results wait to be written.
 UNITS_AHEAD = 2
+
+# Batches of one unit that wait for the device or are computed: enough to keep it busy, and no
+# more, since each holds memory there.
+BATCHES_IN_FLIGHT = 16
 
 # A unit with so many documents, none of which the model gives a number for, ends the run.
 HOPELESS_DOCUMENTS = 10
@@ -168,10 +174,14 @@ def _batches(prepared: PreparedUnit, model: TokenStatistics | None, batch_rows: 
 
 
 def _send(batches: Sequence[Batch], model: TokenStatistics | None, results: Results) -> None:
+    in_flight: collections.deque = collections.deque()
     try:
         for batch in batches:
             assert model is not None
-            results.put(model(batch))
+            if len(in_flight) == BATCHES_IN_FLIGHT:
+                jax.block_until_ready(in_flight.popleft())
+            in_flight.append(model(batch))
+            results.put(in_flight[-1])
     except BaseException:
         results.put(None)  # else who waits for the rest would wait for ever
         raise

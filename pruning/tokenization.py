@@ -8,6 +8,8 @@ import dataclasses
 import functools
 import hashlib
 import io
+import itertools
+import json
 import os
 import uuid
 from collections.abc import Iterable, Sequence
@@ -19,6 +21,9 @@ from etils import epath
 
 PAD_ID = 0
 EOS_ID = 1
+UNK_ID = 2
+
+T5_EXTRA_IDS = 100
 
 # What a user writes instead of a file for the vocabulary of ByT5.
 BYTES = "bytes"
@@ -46,8 +51,21 @@ class Vocabulary(Protocol):
         """Token ids of each text, int32 [n_tokens], without an end of sequence."""
         ...
 
+    def decode(self, tokens: np.ndarray) -> str:
+        """The text of token ids, without what they do not know."""
+        ...
 
-def _available_cpus() -> int:
+    def normalized(self, text: str) -> str:
+        """The text that `encode` cuts into tokens; encoding it gives the same ones."""
+        ...
+
+    def piece(self, token: int) -> str:
+        """What a token id stands for, for people."""
+        ...
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use."""
     # A batch system gives a job some of the machine's; macOS does not say.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -60,13 +78,15 @@ class SentencePieceVocabulary:
 
     Attributes:
       path: the `.model` file.
-      extra_ids: sentinels added after the model's own pieces (T5: 100).
+      extra_ids: sentinels added after the model's own pieces. None where the files tell: none if
+        the pieces end with sentinels (mT5), else the number in a `tokenizer_config.json` of
+        Hugging Face beside the model (umT5: 300), else T5's 100.
       num_threads: threads that `encode` uses; by default the CPUs that the process may use.
     """
 
     path: str
-    extra_ids: int = 100
-    num_threads: int = dataclasses.field(default_factory=_available_cpus)
+    extra_ids: int | None = None
+    num_threads: int = dataclasses.field(default_factory=available_cpus)
 
     @functools.cached_property
     def serialized_model(self) -> bytes:
@@ -92,21 +112,50 @@ class SentencePieceVocabulary:
             )
         return processor
 
+    @functools.cached_property
+    def added_ids(self) -> int:
+        """Ids behind the model's own pieces, all of them sentinels."""
+        if self.extra_ids is not None:
+            return self.extra_ids
+        if self._own_sentinels:
+            return 0
+        config = epath.Path(self.path).parent / "tokenizer_config.json"
+        told = json.loads(config.read_text()).get("extra_ids") if config.exists() else None
+        return T5_EXTRA_IDS if told is None else int(told)
+
+    @functools.cached_property
+    def _own_sentinels(self) -> int:
+        size = self._processor.vocab_size()
+        pieces = (self._processor.id_to_piece(i) for i in reversed(range(size)))
+        return sum(1 for _ in itertools.takewhile(lambda piece: "<extra_id_" in piece, pieces))
+
     @property
     def vocab_size(self) -> int:
-        return self._processor.vocab_size() + self.extra_ids
+        return self._processor.vocab_size() + self.added_ids
 
     @property
     def num_sentinels(self) -> int:
-        return self.extra_ids
+        return self.added_ids + self._own_sentinels
 
     @functools.cached_property
     def digest(self) -> str:
-        return hashlib.sha256(self.serialized_model + b"%d" % self.extra_ids).hexdigest()
+        return hashlib.sha256(self.serialized_model + b"%d" % self.added_ids).hexdigest()
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         lists = self._processor.encode(list(texts), num_threads=self.num_threads)
         return [np.asarray(tokens, np.int32) for tokens in lists]
+
+    def decode(self, tokens: np.ndarray) -> str:
+        return self._processor.decode(tokens[tokens != UNK_ID].tolist())
+
+    def normalized(self, text: str) -> str:
+        # SentencePiece writes a space as U+2581.
+        return self._processor.normalize(text).replace("\u2581", " ")
+
+    def piece(self, token: int) -> str:
+        if token >= self._processor.vocab_size():
+            return f"<extra_id_{self.vocab_size - 1 - token}>"
+        return self._processor.id_to_piece(token)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +180,15 @@ class ByteVocabulary:
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         return [np.frombuffer(t.encode(), np.uint8).astype(np.int32) + 3 for t in texts]
+
+    def decode(self, tokens: np.ndarray) -> str:
+        return (tokens[tokens > UNK_ID] - 3).astype(np.uint8).tobytes().decode(errors="ignore")
+
+    def normalized(self, text: str) -> str:
+        return text
+
+    def piece(self, token: int) -> str:
+        return ("<pad>", "</s>", "<unk>")[token] if token < 3 else chr(token - 3)
 
 
 def open_vocabulary(path: str) -> SentencePieceVocabulary | ByteVocabulary:
@@ -161,7 +219,7 @@ def train_vocabulary(
         normalization_rule_name="nmt_nfkc",
         pad_id=PAD_ID,
         eos_id=EOS_ID,
-        unk_id=2,
+        unk_id=UNK_ID,
         bos_id=-1,
         num_threads=num_threads,
         max_sentence_length=8192,

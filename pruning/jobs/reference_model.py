@@ -10,11 +10,12 @@ from typing import Any
 from etils import epath
 
 from models import training_folder
-from models.checkpoints import t5x_orbax
+from models.checkpoints import hugging_face, t5x_legacy, t5x_orbax
 from models.configs import T5Config
 from pruning.documents import SourceFile, Unit
 from pruning.hashing import id_hash
 from pruning.prepared_units import Preparation, read_documents
+from pruning.prompts import Question
 from pruning.tokenization import (
     BYTES,
     Vocabulary,
@@ -30,20 +31,39 @@ VOCABULARY_RECORD = "vocabulary.json"
 
 # Text that a vocabulary is trained on, at most.
 VOCABULARY_TEXT_BYTES = 50_000_000
+# How often it sees a question that is asked of each document, so that answers become one token.
+QUESTION_REPEATS = 1_000
 
 
 def find_recipe(path: str) -> dict[str, Any]:
-    """The recipe of a model folder or of a checkpoint in one; empty if there is none.
+    """What lies beside a model about how it was trained; empty if nothing does.
 
-    Its `vocabulary` is a path that opens from here.
+    Args:
+      path: a model folder, a checkpoint in one, or a Hugging Face folder or name.
+
+    Returns:
+      The recipe of `prune train` where it was written or converted from there. Its `vocabulary`
+      is a path that opens from here, or `bytes`.
     """
-    checkpoint = t5x_orbax.find(path)
-    if checkpoint is None or not (file := checkpoint.parent / "training.json").exists():
+    checkpoint = t5x_orbax.find(path) or t5x_legacy.find(path)
+    folder = hugging_face.find(path) if checkpoint is None else checkpoint.parent
+    if folder is None:
         return {}
-    recipe = json.loads(file.read_text())["recipe"]
-    if recipe.get("vocabulary", BYTES) != BYTES:
-        recipe["vocabulary"] = os.fspath(file.parent / recipe["vocabulary"])
+    record = folder / "training.json"
+    recipe = json.loads(record.read_text())["recipe"] if record.exists() else {}
+    vocabulary = recipe.get("vocabulary") or _vocabulary_beside(folder)
+    if vocabulary is not None:
+        recipe["vocabulary"] = vocabulary if vocabulary == BYTES else os.fspath(folder / vocabulary)
     return recipe
+
+
+def _vocabulary_beside(folder: epath.Path) -> str | None:
+    """The name of a vocabulary that no recipe tells, as in models from Hugging Face."""
+    if (folder / VOCABULARY_FILE).exists():
+        return VOCABULARY_FILE
+    files = [folder / name for name in ("tokenizer_config.json", "config.json")]
+    classes = [json.loads(f.read_text()).get("tokenizer_class") for f in files if f.exists()]
+    return BYTES if "ByT5Tokenizer" in classes else None
 
 
 def corpus_record(
@@ -70,6 +90,7 @@ def find_or_train_vocabulary(
     how: Preparation,
     units: Sequence[Unit],
     trained_on: dict[str, Any],
+    question: Question | None = None,
 ) -> tuple[Vocabulary, str]:
     """The vocabulary of a model folder, and its name in the recipe.
 
@@ -80,6 +101,7 @@ def find_or_train_vocabulary(
       vocabulary: a file, `bytes`, or None to train one.
       how, units: documents that it is trained on.
       trained_on: `corpus_record` and the `vocabulary_size` in pieces.
+      question: whose prompt and answers a vocabulary is trained on, too.
 
     Raises:
       ValueError: the folder holds another vocabulary than the one given, one that
@@ -87,12 +109,18 @@ def find_or_train_vocabulary(
     """
     name = BYTES if vocabulary == BYTES else VOCABULARY_FILE
     if vocabulary is None:
-        opened = _find_or_train(epath.Path(output), how, units, trained_on)
+        asked = [] if question is None else _asked_texts(question)
+        trained_on = trained_on | ({"question": question.describe()} if question else {})
+        opened = _find_or_train(
+            epath.Path(output), how, units, trained_on, asked * QUESTION_REPEATS
+        )
     elif vocabulary == BYTES:
         opened = open_vocabulary(BYTES)
     else:
         opened = _copied(vocabulary, epath.Path(output))
-    check_vocabulary(opened, name, find_recipe(output), output)
+    # A folder that is yet to be made is not to be looked for among public models.
+    recipe = find_recipe(output) if epath.Path(output).exists() else {}
+    check_vocabulary(opened, name, recipe, output)
     return opened, name
 
 
@@ -132,8 +160,18 @@ def _copied(vocabulary: str, folder: epath.Path) -> Vocabulary:
     return write_vocabulary(epath.Path(vocabulary).read_bytes(), path)
 
 
+def _asked_texts(question: Question) -> list[str]:
+    # SentencePiece takes a word for a piece only where it begins several words.
+    answers = [f"{word} {word}. {word}," for word in (*question.yes, *question.no)]
+    return [question.template, *answers]
+
+
 def _find_or_train(
-    folder: epath.Path, how: Preparation, units: Sequence[Unit], trained_on: dict[str, Any]
+    folder: epath.Path,
+    how: Preparation,
+    units: Sequence[Unit],
+    trained_on: dict[str, Any],
+    more_texts: Sequence[str],
 ) -> Vocabulary:
     path, record = folder / VOCABULARY_FILE, folder / VOCABULARY_RECORD
     if path.exists() and not record.exists():
@@ -156,7 +194,7 @@ def _find_or_train(
     print(f"Training a vocabulary of {size:,} pieces on the source.", flush=True)
     record.unlink(missing_ok=True)  # of a run that was killed before it had a vocabulary
     training_folder.write_or_check(record, trained_on)
-    return train_vocabulary(itertools.chain([first], texts), path, vocab_size=size)
+    return train_vocabulary(itertools.chain([first], texts, more_texts), path, vocab_size=size)
 
 
 def _texts_up_to(limit: int, how: Preparation, units: Sequence[Unit]) -> Iterator[str]:

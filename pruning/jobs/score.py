@@ -21,9 +21,14 @@ def score(
     objective: Literal["span_corruption", "prefix_lm", "causal_lm"] | None = None,
     window: int | None = None,
     long_documents: Literal["windows", "truncate"] = "windows",
+    prompt: str | None = None,
+    yes: Sequence[str] = (),
+    no: Sequence[str] = (),
+    cut: Literal["tokens", "text"] | None = None,
     row_length: int | None = None,
     batch_rows: int | None = None,
-    dtype: Literal["float32", "bfloat16"] = "float32",
+    dtype: str = "float32",
+    attention: Literal["xla", "cudnn"] = "xla",
     text_field: str = "text",
     fields: Sequence[str] = (),
     split: str = "train",
@@ -37,17 +42,22 @@ def score(
     """Scores a corpus into a score store, or continues one.
 
     Args:
-      scorers: names, such as perplexity and random; one forward pass serves all.
+      scorers: names: ask_llm, perplexity, random; one forward pass serves all.
       source: jsonl:PATTERN, parquet:PATTERN, text:PATTERN, tfds:NAME/CONFIG:VERSION, seqio:TASK or python_docs:
       output: folder of the score store; a killed run continues in it.
       model: folder of `prune train` or a t5x checkpoint.
       vocabulary: SentencePiece file, or `bytes`; by default the one beside the model.
-      objective: what the model predicts; by default what it was trained on, else span_corruption.
+      objective: what the model predicts for perplexity; by default what it was trained on, else span_corruption.
       window: longest input in tokens; by default what the model was trained on, else 512.
-      long_documents: cut documents longer than the window into windows whose losses add up, or truncate them.
+      long_documents: cut documents longer than the window into windows whose losses add up, or truncate them; ask_llm always truncates.
+      prompt: of ask_llm: text file with {document} where the document goes; by default what the model was trained to answer, else the prompt of the paper.
+      yes: spellings of ask_llm's yes, each one token, whose probabilities add up; by default yes.
+      no: spellings of its no; by default no.
+      cut: what ask_llm reads of a document too long for the window: its first tokens, or their text tokenized again as nano-askllm does; by default tokens.
       row_length: positions of a packed row's longer side, the other in proportion; by default one window.
       batch_rows: rows that the model computes at a time; by default what suits the device.
-      dtype: of activations; accumulation is always float32.
+      dtype: of activations, float32 or bfloat16; accumulation is always float32.
+      attention: cudnn is a fused kernel of NVIDIA GPUs, in bfloat16 only; not measured yet.
       text_field: field with the text.
       fields: other fields to carry along with the scores, such as domain and url.
       split: of tfds and seqio sources.
@@ -61,6 +71,7 @@ def score(
     Returns:
       The store's counts, as in its _SUCCESS.
     """
+    from pruning.jobs.open_question import question_to_ask
     from pruning.jobs.open_source import open_source
     from pruning.jobs.open_where import open_where
     from pruning.prepared_units import Preparation
@@ -69,7 +80,10 @@ def score(
     from pruning.scoring import sampled_units, score_units
     from pruning.store_counts import count
 
-    chosen = make_scorers(scorers, seed=seed)
+    question = question_to_ask(
+        scorers, model, objective=objective, prompt=prompt, yes=yes, no=no, cut=cut
+    )
+    chosen = make_scorers(scorers, seed=seed, question=question)
     corpus = open_source(source, text_field=text_field, fields=fields, split=split)
     earlier = _earlier_store(output)
     known = None if earlier is None else {f.path: f for f in earlier.files.values()}
@@ -97,13 +111,15 @@ def score(
             model,
             vocabulary=vocabulary,
             objective=objective,
+            question=question,
             window=window,
             row_length=row_length,
             batch_rows=batch_rows,
             dtype=dtype,
+            attention=attention,
         )
         how = opened.prepare_with(how)
-        settings |= {**opened.describe(), "long_documents": long_documents}
+        settings |= {**opened.describe(), "long_documents": how.long_documents}
         statistics, batch_rows = opened.token_statistics, opened.batch_rows
     elif vocabulary is not None:
         raise ValueError(

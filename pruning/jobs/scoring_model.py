@@ -1,12 +1,17 @@
 """Opens a model with its vocabulary and objective, ready for the scoring loop."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-from pruning.objectives import Objective, make_objective
+from jax.sharding import Mesh
+
+from pruning.asked_documents import AskLLM, make_ask_llm
+from pruning.objectives import Objective, describe, make_objective
 from pruning.packing import RowShape
 from pruning.prepared_units import Preparation
+from pruning.prompts import Question
 from pruning.scoring import TokenStatistics
 from pruning.tokenization import Vocabulary, open_vocabulary
 
@@ -27,11 +32,17 @@ class ScoringModel:
     shape: RowShape
     batch_rows: int
     token_statistics: TokenStatistics
+    attention: str = "xla"
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def prepare_with(self, how: Preparation) -> Preparation:
+        asks = isinstance(self.objective, AskLLM)
         return dataclasses.replace(
-            how, vocabulary=self.vocabulary, objective=self.objective, shape=self.shape
+            how,
+            vocabulary=self.vocabulary,
+            objective=self.objective,
+            shape=self.shape,
+            long_documents="truncate" if asks else how.long_documents,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -39,10 +50,11 @@ class ScoringModel:
         return {
             "model": {"name": self.name, "digest": self.digest, "config": dict(self.config)},
             "vocabulary": {"name": self.vocabulary_name, "digest": self.vocabulary.digest},
-            "objective": {"name": self.objective.name, **dataclasses.asdict(self.objective)},  # type: ignore[call-overload]
+            "objective": describe(self.objective),
             "row": dataclasses.asdict(self.shape),
             "batch_rows": self.batch_rows,
             "dtype": self.dtype,
+            "attention": self.attention,
         }
 
 
@@ -51,12 +63,17 @@ def open_scoring_model(
     *,
     vocabulary: str | None,
     objective: str | None,
+    question: Question | None = None,
     window: int | None,
     row_length: int | None,
     batch_rows: int | None,
-    dtype: Literal["float32", "bfloat16"],
+    dtype: str,
+    attention: str = "xla",
 ) -> ScoringModel:
     """Loads a model for scoring; what is not given comes from beside the checkpoint.
+
+    With a `question` the model is asked about each document, else it predicts the
+    document by the `objective`.
 
     Raises:
       ValueError: no model or vocabulary is given, the vocabulary has more ids than
@@ -64,18 +81,30 @@ def open_scoring_model(
     """
     if path is None:
         raise ValueError(
-            "This scorer needs a model. Give --model a folder of `prune train` or a t5x checkpoint."
+            "This scorer needs a model. Give --model a folder of `prune train`, a t5x checkpoint or "
+            "a Hugging Face folder or name, such as google/flan-t5-xl."
         )
     from models.checkpoints import load_model
-    from models.configs import config_to_json
-    from models.partitioning import make_mesh
-    from models.scoring_model import make_token_nll_fn
+    from models.configs import check_dtype, config_to_json
+    from models.scoring_model import make_answer_log_prob_fn, make_token_nll_fn
     from pruning.jobs.compiled_programs import cache_compiled_programs
+    from pruning.jobs.cpu_devices import split_cpu
     from pruning.jobs.reference_model import check_vocabulary, find_recipe
+    from pruning.progress import progress
 
+    check_dtype(dtype)
+    _check_attention(attention, dtype)
     cache_compiled_programs()
-    mesh = make_mesh()
-    loaded = load_model(path, dtype=dtype, mesh=mesh)
+    split_cpu()
+    batch_rows = batch_rows or default_batch_rows()
+    mesh = scoring_mesh(batch_rows)
+    loaded = load_model(
+        path,
+        dtype=dtype,  # type: ignore[arg-type]
+        mesh=mesh,
+        progress=lambda total: progress("load", total, "bytes"),
+    )
+    runs_as = dataclasses.replace(loaded.config, attention=attention)  # type: ignore[arg-type]
     recipe = find_recipe(path)
     vocabulary = vocabulary or recipe.get("vocabulary")
     if vocabulary is None:
@@ -92,23 +121,51 @@ def open_scoring_model(
         )
     config = config_to_json(loaded.config)
     del config["dropout_rate"]  # changes no score, and a bare checkpoint does not tell it
-    goal = make_objective(
-        objective or recipe.get("objective", DEFAULT_OBJECTIVE),
-        opened,
-        window or recipe.get("window", DEFAULT_WINDOW),
-    )
+    window = window or recipe.get("window", DEFAULT_WINDOW)
+    goal: Objective
+    if question is not None:
+        goal = asked = make_ask_llm(question, opened, window)
+        statistics = make_answer_log_prob_fn(
+            runs_as, loaded.params, mesh, yes_ids=asked.yes_ids, no_ids=asked.no_ids
+        )
+    else:
+        goal = make_objective(objective or _learnt_objective(recipe, path), opened, window)
+        statistics = make_token_nll_fn(runs_as, loaded.params, mesh)
     return ScoringModel(
         name=loaded.name,
         digest=loaded.digest,
         dtype=dtype,
+        attention=attention,
         vocabulary=opened,
         vocabulary_name=vocabulary,
         objective=goal,
         shape=row_shape(goal, row_length),
-        batch_rows=batch_rows or default_batch_rows(),
-        token_statistics=make_token_nll_fn(loaded.config, loaded.params, mesh),
+        batch_rows=batch_rows,
+        token_statistics=statistics,
         config=config,
     )
+
+
+def _check_attention(attention: str, dtype: str) -> None:
+    if attention == "xla":
+        return
+    import jax
+
+    backend = jax.default_backend()
+    if (backend, dtype) != ("gpu", "bfloat16"):
+        raise ValueError(
+            f"--attention cudnn needs an NVIDIA GPU and --dtype bfloat16; this run has {backend} and "
+            f"{dtype}. Leave it out."
+        )
+
+
+def _learnt_objective(recipe: Mapping[str, Any], path: str) -> str:
+    if (name := recipe.get("objective", DEFAULT_OBJECTIVE)) == AskLLM.name:
+        raise ValueError(
+            f"Model {path} was trained to answer a question about documents, not to predict them. "
+            "Score with ask_llm, or give --objective span_corruption to go on all the same."
+        )
+    return name
 
 
 def row_shape(objective: Objective, row_length: int | None) -> RowShape:
@@ -137,4 +194,16 @@ def default_batch_rows() -> int:
     """Rows at a time: few where caches are small, many where a device must be kept busy."""
     import jax
 
-    return jax.local_device_count() * (4 if jax.default_backend() == "cpu" else 64)
+    return 4 if jax.default_backend() == "cpu" else 64 * jax.local_device_count()
+
+
+def scoring_mesh(batch_rows: int) -> Mesh:
+    """All devices, or on a CPU as many of the parts of it as divide a batch evenly."""
+    import jax
+
+    from models.partitioning import make_mesh
+
+    devices = jax.local_devices()
+    if jax.default_backend() == "cpu":
+        devices = devices[: math.gcd(len(devices), batch_rows)]
+    return make_mesh(devices=devices)

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from pruning.documents import DEFAULT_UNIT_ROWS
@@ -13,11 +13,16 @@ def train(
     source: str,
     output: str,
     *,
-    size: str = "tiny",
+    size: str | None = None,
     num_steps: int = 10_000,
     vocabulary: str | None = None,
     vocabulary_size: int = 8_000,
-    objective: Literal["span_corruption", "prefix_lm", "causal_lm"] = "span_corruption",
+    objective: Literal["span_corruption", "prefix_lm", "causal_lm", "ask_llm"] = "span_corruption",
+    answer_yes: str | None = None,
+    prompt: str | None = None,
+    yes: Sequence[str] = (),
+    no: Sequence[str] = (),
+    initial_checkpoint: str | None = None,
     window: int = 512,
     row_length: int | None = None,
     batch_rows: int = 32,
@@ -25,7 +30,7 @@ def train(
     hold_steps: int = 10_000,
     linear_warmup_steps: int = 0,
     dropout_rate: float = 0.0,
-    dtype: Literal["float32", "bfloat16"] = "float32",
+    dtype: str = "float32",
     where: str | None = None,
     text_field: str = "text",
     split: str = "train",
@@ -36,16 +41,21 @@ def train(
     keep: int = 1,
     strict: bool = False,
 ) -> str:
-    """Trains a T5 reference model on a source, or continues a run that was stopped.
+    """Trains a T5 reference model on a source, or one that answers ask_llm; a stopped run goes on.
 
     Args:
       source: as of `prune score`.
       output: folder of the model: t5x checkpoints, config.json, vocabulary, TensorBoard.
-      size: tiny, mini, or a public one such as t5_1_1_small.
+      size: tiny, mini, or a public one such as t5_1_1_small; by default tiny, or that of initial_checkpoint.
       num_steps: training steps in all.
       vocabulary: SentencePiece file, or `bytes`; without it one is trained on the source.
       vocabulary_size: pieces of a vocabulary that is trained.
-      objective: what the model learns to predict.
+      objective: what the model learns to predict: the text, or for ask_llm the answer to a question about it.
+      answer_yes: FIELD=VALUE, such as damage=none: ask_llm answers yes for documents whose field has this value, and no for others.
+      prompt: of ask_llm: text file with {document} where the document goes; by default the prompt of the paper.
+      yes: spellings of ask_llm's yes, each one token; the first is what the model learns to say; by default yes.
+      no: spellings of its no; by default no.
+      initial_checkpoint: model to start from, as of `prune score`, with its vocabulary; by default random parameters.
       window: longest input in tokens.
       row_length: positions of a packed row's longer side, the other in proportion; by default one window.
       batch_rows: packed rows per step.
@@ -53,7 +63,7 @@ def train(
       hold_steps: steps for which the schedule stays at its first value; t5x calls it warmup_steps.
       linear_warmup_steps: steps over which the rate rises from 0; 0 for none.
       dropout_rate: in training.
-      dtype: of activations; parameters are float32.
+      dtype: of activations, float32 or bfloat16; parameters are float32.
       where: folder of a selection: train only on what it keeps, or with ! before it on what it drops.
       text_field: field with the text.
       split: of tfds and seqio sources.
@@ -70,20 +80,19 @@ def train(
     Raises:
       ValueError: a setting cannot be used, or the folder belongs to another run.
     """
-    from models.configs import named_config
+    from models.configs import check_dtype
     from models.optimizer import LearningRate
     from models.partitioning import make_mesh
     from models.training import train as train_model
+    from pruning.asked_documents import KnownAnswer, make_ask_llm
     from pruning.documents import cut_into_units
     from pruning.jobs.compiled_programs import cache_compiled_programs
+    from pruning.jobs.open_question import question_to_learn
     from pruning.jobs.open_source import open_source
     from pruning.jobs.open_where import open_where
-    from pruning.jobs.reference_model import (
-        corpus_record,
-        find_or_train_vocabulary,
-        model_config,
-    )
+    from pruning.jobs.reference_model import corpus_record, find_or_train_vocabulary
     from pruning.jobs.scoring_model import row_shape
+    from pruning.jobs.starting_point import starting_point
     from pruning.objectives import make_objective
     from pruning.prepared_units import Preparation
     from pruning.tokenization import ByteVocabulary
@@ -95,29 +104,42 @@ def train(
     _check_positive(
         num_steps=num_steps, batch_rows=batch_rows, checkpoint_period=checkpoint_period, keep=keep
     )
-    size_config = dataclasses.replace(named_config(size), dtype=dtype, dropout_rate=dropout_rate)
+    check_dtype(dtype)
+    question = question_to_learn(objective, answer_yes=answer_yes, prompt=prompt, yes=yes, no=no)
+    known_answer = KnownAnswer.parse(answer_yes) if answer_yes else None
+    start = starting_point(
+        size, initial_checkpoint, vocabulary, dtype=dtype, dropout_rate=dropout_rate
+    )
     rate = LearningRate(
         multiplier=learning_rate, hold_steps=hold_steps, linear_warmup_steps=linear_warmup_steps
     )
-    # Every vocabulary has as many sentinels as that of bytes, and the shape depends on nothing else.
-    shape = row_shape(make_objective(objective, ByteVocabulary(), window), row_length)
-    corpus = open_source(source, text_field=text_field, split=split)
+    if question is None:
+        # Every vocabulary has as many sentinels as that of bytes, and no more is looked at here.
+        row_shape(make_objective(objective, ByteVocabulary(), window), row_length)
+    fields = [known_answer.field] if known_answer else []
+    corpus = open_source(source, text_field=text_field, fields=fields, split=split)
     files = corpus.files()
     units = cut_into_units(files, unit_rows)
     how = Preparation(
         source=corpus,
         where=open_where(where, files),
         max_document_bytes=max_document_bytes,
+        known_answer=known_answer,
         strict=strict,
     )
     trained_on = corpus_record(how, files, unit_rows=unit_rows) | {
-        "vocabulary_size": vocabulary_size if vocabulary is None else None
+        "vocabulary_size": vocabulary_size if start.vocabulary is None else None
     }
     cache_compiled_programs()
     opened, name = find_or_train_vocabulary(
-        output, vocabulary, how=how, units=units, trained_on=trained_on
+        output, start.vocabulary, how=how, units=units, trained_on=trained_on, question=question
     )
-    goal = make_objective(objective, opened, window)
+    goal = (
+        make_objective(objective, opened, window)
+        if question is None
+        else make_ask_llm(question, opened, window)
+    )
+    shape = row_shape(goal, row_length)
     batches = TrainingBatches(
         dataclasses.replace(how, vocabulary=opened, objective=goal, shape=shape),
         units,
@@ -131,14 +153,18 @@ def train(
         "window": window,
         "row": vars(shape),
         "batch_rows": batch_rows,
+        **start.describe(),
     }
+    if question is not None:
+        recipe |= {"question": question.describe(), "answer_yes": answer_yes}
     with contextlib.closing(batches), _progress(output, num_steps) as on_step:
         checkpoint = train_model(
-            model_config(size_config, opened),
+            start.config_with(opened),
             batches,
             output=output,
             num_steps=num_steps,
             recipe=recipe,
+            initial_params=start.params,
             learning_rate=rate,
             seed=seed,
             checkpoint_period=checkpoint_period,
@@ -146,7 +172,7 @@ def train(
             mesh=make_mesh(),
             on_step=on_step,
         )
-    print(f"{output}: {size} model, {num_steps:,} steps, in {checkpoint.name}.")
+    print(f"{output}: {start.name} model, {num_steps:,} steps, in {checkpoint.name}.")
     return os.fspath(checkpoint)
 
 

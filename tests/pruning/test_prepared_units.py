@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import toy
 
+from pruning.asked_documents import KnownAnswer, make_ask_llm
 from pruning.documents import Unit, cut_into_units
 from pruning.hashing import text_hash
 from pruning.jobs.open_source import open_source
@@ -13,6 +14,7 @@ from pruning.keep_bits import write_selection
 from pruning.objectives import make_objective
 from pruning.packing import RowShape
 from pruning.prepared_units import Preparation, Where, prepare
+from pruning.prompts import Question
 from pruning.tokenization import ByteVocabulary
 
 TEXTS = ["one", "", "two and three", "x" * 100, "four"]
@@ -97,6 +99,72 @@ def test_truncate_takes_the_first_window_and_marks_the_document(source, unit):
     assert facts["n_targets"] == [4, None, 8, 8, 5]
     assert facts["n_tokens"] == [3, None, 13, 100, 4]
     assert prepared.n_predicted.tolist() == [3, 7, 7, 4]
+
+
+ASKED = Question(template="###\n{document}\n###\n?", yes=("y",), no=("n",))
+
+
+def asking(source, window, **changes):
+    goal = make_ask_llm(ASKED, VOCABULARY, window)
+    return Preparation(
+        source=source,
+        vocabulary=VOCABULARY,
+        objective=goal,
+        shape=RowShape(*goal.lengths),
+        **changes,
+    )
+
+
+@pytest.mark.parametrize("long_documents", ["windows", "truncate"])
+def test_a_model_is_asked_once_about_each_document(source, unit, long_documents):
+    prepared = prepare(unit, asking(source, 20, long_documents=long_documents))
+    facts = prepared.facts
+    # The prompt takes 11 of 20 positions.
+    assert facts["n_tokens"] == [3, None, 13, 100, 4]
+    assert facts["truncated"] == [False, False, True, True, False]
+    assert facts["n_windows"] == facts["n_targets"] == [1, None, 1, 1, 1]
+    assert prepared.n_predicted.tolist() == [0, 0, 0, 0]
+    assert prepared.n_read == 3 + 9 + 9 + 4
+    arrays = prepared.packed.arrays
+    taken = arrays["decoder_segment_ids"] > 0
+    assert arrays["decoder_target_tokens"][taken].tolist() == [ord("y") + 3] * 4
+    assert not arrays["decoder_input_tokens"].any()
+
+
+def test_facts_are_of_the_stored_text_and_not_of_what_is_read(tmp_path):
+    texts = ["a ### b", "###", "######", "plain"]
+    path = toy.write_jsonl(tmp_path / "a.jsonl", texts)
+    source = open_source(f"jsonl:{path}")
+    prepared = prepare(Unit("a.jsonl", 0, 4), asking(source, 40))
+    facts = prepared.facts
+    assert facts["reason"] == [None, "empty", "empty", None]
+    assert facts["n_tokens"] == [7, None, None, 5]
+    assert facts["n_bytes"] == [len(t) for t in texts]
+    assert facts["text_hash"] == [text_hash(t.encode()) for t in texts]
+    read = {bytes(i - 3 for i in e if i > 2) for e in inputs_of(prepared)}
+    assert read == {b"###\na  b\n###\n?", b"###\nplain\n###\n?"}
+
+
+def inputs_of(prepared):
+    """Encoder tokens of every example, in the order of the rows."""
+    arrays = prepared.packed.arrays
+    for tokens, segments in zip(
+        arrays["encoder_input_tokens"], arrays["encoder_segment_ids"], strict=True
+    ):
+        for segment in range(1, segments.max() + 1):
+            yield tokens[segments == segment].tolist()
+
+
+def test_known_answers_are_the_targets_and_the_unknown_are_left_out(tmp_path):
+    labels = ["none", "swapped", None, "none"]
+    path = toy.write_jsonl(tmp_path / "a.jsonl", [*"abcd"], damage=labels)
+    source = open_source(f"jsonl:{path}", fields=["damage"])
+    how = asking(source, 40, known_answer=KnownAnswer("damage", "none"))
+    prepared = prepare(Unit("a.jsonl", 0, 4), how)
+    assert prepared.facts["reason"] == [None, None, "missing_field", None]
+    targets = prepared.packed.arrays["decoder_target_tokens"].reshape(-1)
+    found = targets[prepared.packed.target_positions].tolist()
+    assert found == [ord(c) + 3 for c in "yny"]
 
 
 @pytest.mark.parametrize("inverted", [False, True])

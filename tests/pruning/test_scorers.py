@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pruning.hashing import id_uniform
+from pruning.prompts import Question
 from pruning.scorers import SCORERS, ScorableDocuments, make_scorers
 
 DOCUMENTS = ScorableDocuments(
@@ -13,7 +14,11 @@ DOCUMENTS = ScorableDocuments(
     n_tokens_N=np.array([20, 8, 1]),
     n_predicted_N=np.array([5, 8, 0]),
     n_targets_N=np.array([8, 9, 2]),
-    token_sums={"nll": np.array([16.0, 4.5, 3.0])},
+    token_sums={
+        "nll": np.array([16.0, 4.5, 3.0]),
+        "log_p_yes": np.array([-0.5, -1e-9, -80.25]),
+        "log_p_no": np.array([-1.0, -30.0, -2.0]),
+    },
 )
 
 
@@ -34,6 +39,26 @@ def test_random_is_the_hash_of_id_and_seed_whatever_the_text():
     assert columns["random"].tolist() == id_uniform("a.jsonl", DOCUMENTS.rows_N, 7).tolist()
     assert scorer.settings() == {"seed": 7}
     assert scorer.needs == frozenset()
+
+
+def test_ask_llm_is_the_log_probability_as_it_came():
+    question = Question(template="Good?\n{document}", yes=("y", "Y"), no=("n",))
+    (scorer,) = make_scorers(["ask_llm"], question=question)
+    columns = scorer.score(DOCUMENTS)
+    assert columns["log_p_yes"].tolist() == [-0.5, np.float32(-1e-9), -80.25]
+    assert columns["log_p_no"].tolist() == [-1.0, -30.0, -2.0]
+    assert [c.keeps for c in scorer.columns] == ["high", "low"]
+    assert scorer.needs == {"log_p_yes", "log_p_no"}
+    assert scorer.settings() == question.describe()
+    assert make_scorers(["ask_llm"])[0].settings() == Question().describe()
+
+
+def test_what_needs_two_forward_passes_is_refused_with_the_way_out():
+    message = r"ask_llm and perplexity need different.*`prune score perplexity` into two stores"
+    for names in (["ask_llm", "perplexity"], ["random", "perplexity", "ask_llm"]):
+        with pytest.raises(ValueError, match=message):
+            make_scorers(names)
+    assert [s.name for s in make_scorers(["ask_llm", "random"])] == ["ask_llm", "random"]
 
 
 @pytest.mark.parametrize("name", SCORERS)
@@ -57,7 +82,7 @@ def test_scorers_keep_their_order():
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["el3n"], "Unknown scorer 'el3n'; known are perplexity, random"),
+        (["el3n"], "Unknown scorer 'el3n'; known are ask_llm, perplexity, random"),
         ([], "at least one"),
         (["random", "random"], "each once"),
     ],

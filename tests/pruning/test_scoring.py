@@ -9,10 +9,12 @@ import pytest
 import toy
 
 from models.configs import T5Config
-from models.scoring_model import make_token_nll_fn
+from models.scoring_model import make_answer_log_prob_fn, make_token_nll_fn
 from models.t5 import init_params
 from pruning.documents import Unit
 from pruning.hashing import text_hash
+from pruning.scorers import SCORERS as ALL_SCORERS
+from pruning.scorers import make_scorers
 from pruning.scoring import sampled_units
 from pruning.selecting import select
 from pruning.selection import Rule
@@ -21,6 +23,9 @@ from pruning.tokenization import ByteVocabulary
 
 SETTINGS = {"unit_rows": 16, "window": 32, "batch_rows": 2, "row_length": 64}
 SCORERS = ("perplexity", "random")
+# What the scorers that need a model need beside it.
+ASKING = {"prompt": "Q:{document}:A", "yes": ["y", "Y"], "no": ["n"]}
+MODEL_SCORERS = {"perplexity": {}, "ask_llm": ASKING}
 
 
 @pytest.fixture
@@ -40,6 +45,26 @@ def score(corpus, tmp_path):
         return toy.score(scorers, source, tmp_path / output, **{**SETTINGS, **changes})
 
     return score
+
+
+@pytest.fixture(params=MODEL_SCORERS)
+def any_score(request, score, tmp_path):
+    """`score` with each scorer that needs a model: they keep one contract."""
+    settings = dict(MODEL_SCORERS[request.param])
+    if "prompt" in settings:
+        path = tmp_path / "prompt.txt"
+        path.write_text(settings["prompt"])
+        settings["prompt"] = str(path)
+    return functools.partial(score, scorers=(request.param, "random"), **settings)
+
+
+def test_the_contract_is_kept_by_every_scorer_that_needs_a_model():
+    assert {s.name for n in ALL_SCORERS for s in make_scorers([n]) if s.needs} == {*MODEL_SCORERS}
+
+
+def main_column(store):
+    """The scores that a selection ranks by."""
+    return toy.column(store, next(iter(store.score_columns)))
 
 
 def numbers(store):
@@ -67,6 +92,16 @@ def test_packed_equals_one_document_at_a_time(score, objective, long_documents):
     settings = {"objective": objective, "long_documents": long_documents}
     alone = score("alone", unit_rows=1, batch_rows=1, row_length=None, **settings)
     assert_same(score("packed", row_length=100, **settings), alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("cut", ["tokens", "text"])
+def test_packed_answers_equal_one_document_at_a_time(score, cut, tmp_path):
+    (tmp_path / "prompt.txt").write_text("Q:{document}:A")
+    asking = {**ASKING, "prompt": str(tmp_path / "prompt.txt"), "scorers": ("ask_llm", "random")}
+    alone = score("alone", unit_rows=1, batch_rows=1, row_length=None, cut=cut, **asking)
+    packed = score("packed", row_length=100, cut=cut, **asking)
+    assert_same(packed, alone, atol=0)
+    assert packed.manifest["row"] == {"encoder_length": 100, "decoder_length": 16}
 
 
 def test_scores_are_those_of_a_computation_by_hand(tmp_path, score):
@@ -107,11 +142,12 @@ def test_scores_are_those_of_a_computation_by_hand(tmp_path, score):
         {"unit_rows": 1000},
     ],
 )
-def test_neither_batch_nor_row_nor_unit_changes_a_number(score, changes):
-    assert_same(score("other", **changes), score("first"), atol=1e-6)
+def test_neither_batch_nor_row_nor_unit_changes_a_number(any_score, changes):
+    assert_same(any_score("other", **changes), any_score("first"), atol=1e-6)
 
 
-def test_the_order_of_patterns_does_not_change_a_byte(score, corpus, tmp_path):
+def test_the_order_of_patterns_does_not_change_a_byte(any_score, corpus, tmp_path):
+    score = any_score
     patterns = [f"{corpus}/en/b.jsonl", f"{corpus}/c.jsonl", f"{corpus}/en/a.jsonl"]
     first = score("first", source=f"jsonl:{','.join(patterns)}")
     score("other", source=f"jsonl:{','.join(sorted(patterns))}")
@@ -120,23 +156,22 @@ def test_the_order_of_patterns_does_not_change_a_byte(score, corpus, tmp_path):
     assert_same(score("globbed"), first, atol=0)
 
 
-def test_the_same_text_has_the_same_score_anywhere(score, tmp_path):
+def test_the_same_text_has_the_same_score_anywhere(any_score, tmp_path):
     text = toy.texts(3, seed=5)[1]
     toy.write_jsonl(tmp_path / "twice" / "a.jsonl", [*toy.texts(9), text, *toy.texts(5, seed=1)])
     toy.write_jsonl(tmp_path / "twice" / "b.jsonl", [text, *toy.texts(30, seed=2)])
-    store = score("scores", source=f"jsonl:{tmp_path}/twice/*.jsonl")
-    hashes, nll = toy.column(store, "text_hash"), toy.column(store, "nll")
-    both = [n for h, n in zip(hashes, nll, strict=True) if h == text_hash(text.encode())]
+    store = any_score("scores", source=f"jsonl:{tmp_path}/twice/*.jsonl")
+    pairs = zip(toy.column(store, "text_hash"), main_column(store), strict=True)
+    both = [score for h, score in pairs if h == text_hash(text.encode())]
     assert len(both) == 2
     assert both[0] == both[1]
 
 
-def test_rows_without_a_score_have_a_reason_and_nan_and_the_others_neither(score):
-    store = score("scores")
-    for reason, nll, random in zip(
-        *(toy.column(store, n) for n in ("reason", "nll", "random")), strict=True
-    ):
-        assert (reason == "empty") == np.isnan(nll) == np.isnan(random)
+def test_rows_without_a_score_have_a_reason_and_nan_and_the_others_neither(any_score):
+    store = any_score("scores")
+    columns = toy.column(store, "reason"), main_column(store), toy.column(store, "random")
+    for reason, score, random in zip(*columns, strict=True):
+        assert (reason == "empty") == np.isnan(score) == np.isnan(random)
     assert toy.column(store, "reason").count("empty") == 3
 
 
@@ -149,7 +184,8 @@ def test_scorers_that_share_a_pass_have_the_numbers_they_have_alone(score):
 
 
 @pytest.mark.parametrize("inverted", [False, True])
-def test_where_scores_the_kept_rows_or_the_others(score, tmp_path, inverted):
+def test_where_scores_the_kept_rows_or_the_others(any_score, tmp_path, inverted):
+    score = any_score
     everything = score("everything")
     rule = Rule(keep="random", fraction=0.5)
     selection = select(everything, tmp_path / "selection", rule=rule)
@@ -157,9 +193,10 @@ def test_where_scores_the_kept_rows_or_the_others(score, tmp_path, inverted):
     keep_N = np.concatenate([selection.keep(path) for path in part.files])
     taken_N = ~keep_N if inverted else keep_N
     (_, all_columns), (_, columns) = numbers(everything), numbers(part)
-    nll_N, reason_N = np.array(columns["nll"]), np.array(columns["reason"])
-    expected_N = np.where(taken_N, all_columns["nll"], np.nan)
-    np.testing.assert_array_equal(nll_N, expected_N)
+    reason_N = np.array(columns["reason"])
+    for name in part.score_columns:
+        expected_N = np.where(taken_N, all_columns[name], np.nan)
+        np.testing.assert_array_equal(np.array(columns[name]), expected_N)
     assert (reason_N[~taken_N] == "excluded").all()
     assert not (reason_N[taken_N] == "excluded").any()
     assert columns["text_hash"] == all_columns["text_hash"]
@@ -176,7 +213,8 @@ def test_where_of_another_corpus_is_refused(score, corpus, tmp_path):
         score("part", where=str(tmp_path / "selection"))
 
 
-def test_a_sample_first_ends_in_the_same_bytes(score, tmp_path):
+def test_a_sample_first_ends_in_the_same_bytes(any_score, tmp_path):
+    score = any_score
     score("undisturbed")
     sample = score("sampled", sample=0.3)
     scored = {u for u in sample.units if sample.path(u).exists()}
@@ -187,7 +225,8 @@ def test_a_sample_first_ends_in_the_same_bytes(score, tmp_path):
     assert toy.tree(tmp_path / "sampled") == toy.tree(tmp_path / "undisturbed")
 
 
-def test_what_is_there_is_not_scored_again(score, tmp_path):
+def test_what_is_there_is_not_scored_again(any_score, tmp_path):
+    score = any_score
     store = score("scores")
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "scores").rglob("*.parquet")}
     removed = tmp_path / "scores" / "c.jsonl" / "000000000016.parquet"
@@ -273,6 +312,35 @@ def test_a_real_t5_gives_every_document_the_number_it_has_alone(score, tiny_t5, 
         "other": {"row_length": 96, "batch_rows": 3, "unit_rows": 100},
     }.items():
         assert_same(run(output, **changes), alone, atol=1e-4)
+
+
+def test_a_real_t5_gives_every_document_the_answer_it_gives_alone(score, tmp_path):
+    config = T5Config(
+        vocab_size=384,
+        d_model=32,
+        num_heads=2,
+        head_dim=16,
+        d_ff=64,
+        num_encoder_layers=2,
+        num_decoder_layers=2,
+    )
+    yes, no = [ord("y") + 3, ord("Y") + 3], [ord("n") + 3]
+    params = init_params(config, jax.random.key(0))
+    statistics = make_answer_log_prob_fn(config, params, yes_ids=yes, no_ids=no)
+    (tmp_path / "prompt.txt").write_text("Q:{document}:A")
+    path = toy.write_jsonl(tmp_path / "t5" / "a.jsonl", [*toy.texts(40, most_words=15), ""])
+    run = functools.partial(
+        score,
+        scorers=("ask_llm",),
+        source=f"jsonl:{path}",
+        opener=functools.partial(toy.open_model, statistics=statistics),
+        **{**ASKING, "prompt": str(tmp_path / "prompt.txt")},
+        window=64,
+    )
+    alone = run("alone", unit_rows=1, batch_rows=1, row_length=None)
+    assert np.nanstd(main_column(alone)) > 0.01, "documents must differ to be told apart"
+    assert 0 < sum(toy.column(alone, "truncated")) < 30
+    assert_same(run("packed", row_length=160, batch_rows=4, unit_rows=100), alone, atol=1e-4)
 
 
 @pytest.mark.parametrize("scorers", [["perplexity", "random"], ["random", "perplexity"]])

@@ -7,6 +7,7 @@ import pytest
 import sentencepiece
 import toy
 from etils import epath
+from sentencepiece import sentencepiece_model_pb2
 
 from pruning.tokenization import (
     ByteVocabulary,
@@ -132,3 +133,50 @@ def test_other_special_ids_are_refused(tmp_path):
         ValueError, match=r"padding id -1 and end-of-sequence id 2; T5 needs 0 and 1"
     ):
         open_vocabulary(str(path)).encode(["a"])
+
+
+def test_decoding_is_the_way_back_but_for_what_is_unknown(vocabulary):
+    for opened in (vocabulary, ByteVocabulary()):
+        assert [opened.decode(ids) for ids in opened.encode(TEXTS)] == TEXTS
+    (ids,) = vocabulary.encode(["the \u4eee cat"])
+    assert 2 in ids
+    assert vocabulary.decode(ids).split() == ["the", "cat"]
+    (ids,) = ByteVocabulary().encode(["caf\u00e9"])
+    assert ByteVocabulary().decode(ids[:-1]) == "caf"
+
+
+def test_every_id_has_a_piece_for_people(vocabulary):
+    pieces = [vocabulary.piece(i) for i in range(vocabulary.vocab_size)]
+    assert pieces[:3] == ["<pad>", "</s>", "<unk>"]
+    assert (pieces[-1], pieces[-100]) == ("<extra_id_0>", "<extra_id_99>")
+    (ids,) = vocabulary.encode(["the cat"])
+    assert "".join(pieces[i] for i in ids) == "\u2581the\u2581cat"
+    assert (
+        "".join(ByteVocabulary().piece(int(i)) for i in ByteVocabulary().encode(["Hi"])[0]) == "Hi"
+    )
+
+
+def test_a_normalized_text_is_what_the_vocabulary_sees(vocabulary):
+    assert vocabulary.normalized(" a\uff03\x01b \n c").strip() == "a#b c"
+    assert ByteVocabulary().normalized(" a\uff03\x01") == " a\uff03\x01"
+
+
+def test_a_tokenizer_config_beside_the_file_tells_the_extra_ids(vocabulary, tmp_path):
+    (tmp_path / "spiece.model").write_bytes(vocabulary.serialized_model)
+    (tmp_path / "tokenizer_config.json").write_text('{"extra_ids": 300}')  # as umT5 has it
+    found = SentencePieceVocabulary(str(tmp_path / "spiece.model"))
+    pieces = vocabulary.vocab_size - 100
+    assert (found.vocab_size, found.num_sentinels) == (pieces + 300, 300)
+    assert found.digest == SentencePieceVocabulary(vocabulary.path, extra_ids=300).digest
+
+
+def test_sentinels_among_the_pieces_are_not_added_again(vocabulary, tmp_path):
+    model = sentencepiece_model_pb2.ModelProto.FromString(vocabulary.serialized_model)
+    pieces = len(model.pieces)
+    for i in reversed(range(5)):  # as mT5 has them: the first is the last piece
+        model.pieces.add(piece=f"\u2581<extra_id_{i}>", score=0.0, type=4)
+    path = tmp_path / "own.model"
+    path.write_bytes(model.SerializeToString())
+    found = SentencePieceVocabulary(str(path))
+    assert (found.vocab_size, found.num_sentinels) == (pieces + 5, 5)
+    assert found.piece(found.vocab_size - 1) == "\u2581<extra_id_0>"

@@ -5,18 +5,19 @@ import json
 import pathlib
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from unittest import mock
 
 import numpy as np
 import pyarrow as pa
 
+from pruning.asked_documents import make_ask_llm
 from pruning.documents import SourceFile
 from pruning.jobs import score as score_job
 from pruning.jobs.scoring_model import ScoringModel, row_shape
 from pruning.objectives import make_objective
 from pruning.score_store import FACTS, ScoreStore, create_or_continue, make_manifest, open_store
-from pruning.tokenization import ByteVocabulary
+from pruning.tokenization import open_vocabulary
 
 WORDS = [
     "the",
@@ -84,21 +85,50 @@ def token_statistics(batch: dict[str, np.ndarray], pause: float = 0.0) -> dict[s
     return {"nll": nll_BT}
 
 
+def answer_statistics(batch: dict[str, np.ndarray], pause: float = 0.0) -> dict[str, np.ndarray]:
+    """The toy model when it is asked: what it says depends on the order of all inputs."""
+    time.sleep(pause)
+    shape = batch["decoder_target_tokens"].shape
+    answers = {name: np.full(shape, np.nan, np.float32) for name in ("log_p_yes", "log_p_no")}
+    for row, column in zip(*np.nonzero(batch["decoder_segment_ids"]), strict=True):
+        assert batch["decoder_input_tokens"][row, column] == 0, "each answer is a first token"
+        own = batch["encoder_segment_ids"][row] == batch["decoder_segment_ids"][row, column]
+        tokens = batch["encoder_input_tokens"][row][own].astype(np.int64)
+        total = int((tokens * np.arange(1, len(tokens) + 1)).sum())
+        for name, prime in zip(answers, (1009, 997), strict=True):
+            answers[name][row, column] = -1 - total % prime / prime
+    return answers
+
+
 def open_model(
-    path, *, objective, window, row_length, batch_rows, pause=0.0, statistics=None, **_
+    path,
+    *,
+    objective,
+    window,
+    row_length,
+    batch_rows,
+    question=None,
+    vocabulary=None,
+    pause=0.0,
+    statistics=None,
+    **_,
 ) -> ScoringModel:
     """In place of `pruning.jobs.scoring_model.open_scoring_model`; the path is the digest."""
-    goal = make_objective(objective or "span_corruption", ByteVocabulary(), window or 32)
+    opened, default = open_vocabulary(vocabulary or "bytes"), token_statistics
+    if question is None:
+        goal = make_objective(objective or "span_corruption", opened, window or 32)
+    else:
+        goal, default = make_ask_llm(question, opened, window or 48), answer_statistics
     return ScoringModel(
         name=path,
         digest=path,
         dtype="float32",
-        vocabulary=ByteVocabulary(),
-        vocabulary_name="bytes",
+        vocabulary=opened,
+        vocabulary_name=vocabulary or "bytes",
         objective=goal,
         shape=row_shape(goal, row_length),
         batch_rows=batch_rows or 2,
-        token_statistics=statistics or functools.partial(token_statistics, pause=pause),
+        token_statistics=statistics or functools.partial(default, pause=pause),
     )
 
 
@@ -124,10 +154,11 @@ def write_store(
     domains: dict[str, list[str | None]] | None = None,
     unit_rows: int = 7,
     leave_out: int = 0,
+    more: Mapping[str, dict[str, np.ndarray]] | None = None,
 ) -> ScoreStore:
     """A store with these scores in column `nll`; rows of NaN are `empty`.
 
-    Row i has i % 5 + 1 tokens and 10 times as many bytes, and text hash 1000 + i.
+    `more` are other score columns, by name and file. Row i has i % 5 + 1 tokens and 10 times as many bytes, and text hash 1000 + i.
     The last `leave_out` units are not written.
     """
     fields = ["domain"] if domains else []
@@ -147,7 +178,10 @@ def write_store(
             },
             unit_rows=unit_rows,
             scorers={"perplexity": {}},
-            columns=[{"name": "nll", "unit": "nats", "keeps": "low", "meaning": "loss"}],
+            columns=[
+                {"name": name, "unit": "nats", "keeps": "low", "meaning": "loss"}
+                for name in ("nll", *(more or {}))
+            ],
             settings={"code_version": "test"},
         ),
     )
@@ -158,6 +192,7 @@ def write_store(
         n_tokens_N = rows_N % 5 + 1
         columns = {
             "nll": score_N,
+            **{name: of[unit.file][rows_N] for name, of in (more or {}).items()},
             "reason": [None if scored else "empty" for scored in scored_N],
             "note": [None] * unit.num_rows,
             "text_hash": 1000 + rows_N,
@@ -167,7 +202,7 @@ def write_store(
             "n_windows": [1] * unit.num_rows,
             "truncated": [False] * unit.num_rows,
         }
-        assert [*columns][1:] == [*FACTS]
+        assert [*columns][1 + len(more or {}) :] == [*FACTS]
         if domains:
             columns["domain"] = [domains[unit.file][row] for row in rows_N]
         arrays = [pa.array(columns[f.name], f.type) for f in store.schema]
