@@ -21,6 +21,7 @@ REASONS: dict[str, str] = {
     "too_long": "the text is as large as --max_document_bytes or larger",
     "not_finite": "the model gives no finite number for the text",
     "no_score": "the store has no number for the text in this column",
+    "undefined": "the expression has no finite value at the text's numbers",
     "excluded": "--where leaves the row out",
     "not_sampled": "--sample leaves the row's unit out",
     "outside_split": "the row lies outside the split that was asked for",

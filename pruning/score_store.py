@@ -12,7 +12,7 @@ file depends on when, where or in which order it was written.
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from etils import epath
 
 from pruning.documents import SourceFile, Unit, cut_into_units
+from pruning.expressions import Expression, parse_expression
 from pruning.publishing import publish_bytes
 
 FORMAT = "t5x-pruning scores"
@@ -56,10 +57,16 @@ NOT_COMPARED = (
 
 @dataclasses.dataclass(frozen=True)
 class ScoreStore:
-    """A score store on disk."""
+    """A score store on disk.
+
+    Attributes:
+      folder, manifest: on disk.
+      expressions: score columns that are not on disk but computed when read, by name.
+    """
 
     folder: epath.Path
     manifest: Mapping[str, Any]
+    expressions: Mapping[str, Expression] = dataclasses.field(default_factory=dict)
 
     @property
     def files(self) -> dict[str, SourceFile]:
@@ -71,8 +78,13 @@ class ScoreStore:
 
     @property
     def score_columns(self) -> dict[str, dict[str, str]]:
-        """Scorers' columns by name, the main one first, each with unit, keeps and meaning."""
-        return {c["name"]: c for c in self.manifest["columns"]}
+        """Scorers' columns by name, the main one first, each with unit, keeps and meaning.
+
+        Those of expressions follow; which end of them a user keeps is not known.
+        """
+        computed = {"unit": "none", "keeps": "unknown", "meaning": "computed from the others"}
+        stored = {c["name"]: c for c in self.manifest["columns"]}
+        return stored | {name: {"name": name, **computed} for name in self.expressions}
 
     @property
     def fields(self) -> list[str]:
@@ -81,12 +93,25 @@ class ScoreStore:
 
     @property
     def schema(self) -> pa.Schema:
-        scores = {name: pa.float32() for name in self.score_columns}
+        scores = {c["name"]: pa.float32() for c in self.manifest["columns"]}
         fields = {name: pa.string() for name in self.fields}
         return pa.schema([*scores.items(), *FACTS.items(), *fields.items()])
 
     def path(self, unit: Unit) -> epath.Path:
         return self.folder / unit.file / f"{unit.first_row:012d}.parquet"
+
+    def with_scores(self, scores: Iterable[str]) -> "ScoreStore":
+        """This store with more score columns, named by the expressions that they are.
+
+        Args:
+          scores: columns that are there, and expressions of them.
+
+        Raises:
+          ValueError: one is neither.
+        """
+        known = self.score_columns
+        more = {text: parse_expression(text, known) for text in scores if text not in known}
+        return dataclasses.replace(self, expressions={**self.expressions, **more})
 
     def missing_units(self) -> list[Unit]:
         """Units that are not on disk, in order."""
@@ -108,9 +133,25 @@ class ScoreStore:
     def read(self, unit: Unit, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of one unit.
 
+        Args:
+          unit: that is on disk.
+          columns: of the store or of `expressions`; by default all that are on disk.
+
         Raises:
           ValueError: the file cannot be read or does not have the unit's rows.
         """
+        computed = {n: self.expressions[n] for n in columns or () if n in self.expressions}
+        if columns is None or not computed:
+            return self._read_file(unit, columns)
+        stored = [name for name in columns if name not in computed]
+        inputs = [name for expression in computed.values() for name in expression.columns]
+        table = self._read_file(unit, [*dict.fromkeys([*stored, *inputs])])
+        for name, expression in computed.items():
+            value_N = expression({c: table[c].to_numpy() for c in expression.columns})
+            table = table.append_column(name, pa.array(value_N))
+        return table.select(list(columns))
+
+    def _read_file(self, unit: Unit, columns: Sequence[str] | None) -> pa.Table:
         path = self.path(unit)
         try:
             # Not `pq.read_table`: it leaves the buffer to a thread of Arrow's, and when that

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pruning
 from pruning.accounting import Accounting
 from pruning.documents import SourceFile, Unit
+from pruning.expressions import Expression, parse_expression
 from pruning.hashing import text_hash
 from pruning.keep_bits import GUARD_ROWS, Selection, write_selection
 from pruning.score_store import ScoreStore
@@ -30,24 +31,31 @@ def select(
     by: list[str] | None = None,
     partial: bool = False,
 ) -> Selection:
-    """Applies a rule to one column of a score store and writes the keep bits.
+    """Applies a rule to one column of a score store, or to an expression, and writes the keep bits.
 
     Args:
       store: of the scores.
       output: folder of the selection; must not exist.
       rule: what to keep.
-      score: column to rank by; the store's main column by default.
+      score: column, or expression of columns, to rank by; the store's main column by default.
+        Documents whose numbers give an expression no finite value are dropped as `undefined`.
       by: carried fields to keep books by; `domain` by default, if there is one.
       partial: take a store that is not complete. Rows without a unit are dropped
         as `not_sampled`.
 
     Raises:
-      ValueError: no such column or field, or the store is not complete.
+      ValueError: no such column or field, no expression, or the store is not complete.
     """
-    score = _known("score", score or next(iter(store.score_columns)), store.score_columns)
+    score = score or next(iter(store.score_columns))
+    if score not in store.score_columns:
+        score = parse_expression(score, store.score_columns).text
+    store = store.with_scores([score])
     by = [f for f in ("domain",) if f in store.fields] if by is None else by
     for field in by:
-        _known("field", field, store.fields)
+        if field not in store.fields:
+            raise ValueError(
+                f"The store has no field {field!r}; it has {', '.join(store.fields) or 'none'}."
+            )
     missing = len(store.missing_units())
     if missing and not partial:
         raise ValueError(
@@ -95,12 +103,6 @@ def digest(store: ScoreStore) -> str:
     return total.hexdigest()
 
 
-def _known(what: str, name: str, names) -> str:
-    if name not in names:
-        raise ValueError(f"The store has no {what} {name!r}; it has {', '.join(names) or 'none'}.")
-    return name
-
-
 def _chunks(store: ScoreStore, score: str) -> Chunks:
     """Opens the scores for a pass; keeps them in memory where that is cheap."""
 
@@ -128,6 +130,8 @@ def _kept_files(
 ) -> Iterator[tuple[SourceFile, np.ndarray, Mapping[int, int]]]:
     """Keep bits and guards of each file; fills the books and the digests of text hashes."""
     columns = [score, "reason", "text_hash", "n_tokens", "n_bytes", *accounting.fields]
+    if score in store.expressions:
+        columns += store.expressions[score].columns
     units_of: dict[str, list[Unit]] = {path: [] for path in store.files}
     for unit in store.units:
         units_of[unit.file].append(unit)
@@ -143,10 +147,20 @@ def _kept_files(
             table = store.read(unit, columns)
             chunk = _chunk(unit, table, score)
             keep_N[chunk.rows_N] = cut.keeps(chunk)
-            accounting.add(table, keep_N[chunk.rows_N], ~np.isnan(chunk.score_N))
+            books = _with_undefined(table, store.expressions.get(score))
+            accounting.add(books, keep_N[chunk.rows_N], ~np.isnan(chunk.score_N))
             text_hashes[path].append(text_hashes_digest(table["text_hash"]))
             guards = guards or _guards(chunk.rows_N, table["text_hash"])
         yield file, keep_N, guards
+
+
+def _with_undefined(table: pa.Table, expression: Expression | None) -> pa.Table:
+    """Gives rows the reason `undefined` whose numbers the expression has no finite value for."""
+    if expression is None:
+        return table
+    undefined_N = expression.is_undefined({c: table[c].to_numpy() for c in expression.columns})
+    reason_N = pc.if_else(pa.array(undefined_N), "undefined", table["reason"])
+    return table.set_column(table.column_names.index("reason"), "reason", reason_N)
 
 
 def _guards(rows_N: np.ndarray, text_hash_N: pa.ChunkedArray) -> dict[int, int]:

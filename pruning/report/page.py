@@ -39,7 +39,7 @@ class _Look:
     """What was counted and drawn of one store.
 
     Attributes:
-      store: that was looked at.
+      store: that was looked at, with the expressions that selections rank by.
       field, groups: it is grouped by; None and one group without such a field.
       histograms: by column.
       kept: of the documents kept, by number of the selection.
@@ -102,13 +102,10 @@ def build_report(
 def _look(
     store: ScoreStore, selections: Sequence[Selection], documents_each: int, seed: int
 ) -> _Look:
-    columns = store.score_columns
-    made_here = {
-        number: selection
-        for number, selection in enumerate(selections)
-        if selection.info["score"] in columns and _is_made_from(selection, store)
-    }
+    made_here = {n: s for n, s in enumerate(selections) if _is_made_from(s, store)}
     by_column = {n: selection.info["score"] for n, selection in made_here.items()}
+    store = store.with_scores(by_column.values())
+    columns = store.score_columns
     field = GROUP_FIELD if GROUP_FIELD in store.fields else None
     groups = find_groups(store, field)
     histograms, of_kept = count_scores(

@@ -177,7 +177,7 @@ def test_keeping_nothing_is_refused(store, tmp_path, rule):
 
 
 def test_an_unknown_column_names_the_known(store, tmp_path):
-    with pytest.raises(ValueError, match=r"no score 'el2n'; it has nll"):
+    with pytest.raises(ValueError, match=r"no score 'el2n'; known are nll"):
         select(store, tmp_path / "selection", rule=LOW_HALF, score="el2n")
 
 
