@@ -1,0 +1,103 @@
+"""Whether a model that was taught to answer Ask-LLM's prompt knows damaged documents from intact ones.
+
+A tiny T5 learns the text of one half of the embedded corpus, then to answer the paper's prompt about
+those documents, half of which are damaged in four ways: yes where one is intact. `ask_llm` scores
+the other half. Every step is a command, which is printed; a second call goes on where the first
+one stopped.
+
+    python benchmarks/ask_llm_truth.py --output /tmp/ask_llm_truth
+
+The halves are cut by the text of the originals: no document is on both sides, nor is a copy of it,
+nor a damaged version. What is taught has the same originals several times, damaged anew or not.
+"""
+
+import argparse
+import json
+import pathlib
+import shlex
+from collections.abc import Iterable
+
+import numpy as np
+
+from pruning.cli import main as prune
+from pruning.hashing import splitmix64, text_hash
+from pruning.prompts import ASK_LLM_PROMPT
+from pruning.report import auc
+from pruning.score_store import open_store
+from pruning.sources.python_docs import PythonDocsOptions, PythonDocsSource
+
+# Times that the taught half is there, each damaged in another way.
+VERSIONS = 8
+
+ASK = "--objective ask_llm --answer_yes damage=none --hold_steps 1000"
+COMMANDS = (
+    "train --source jsonl:{output}/originals.jsonl --output {output}/reference --num_steps 900"
+    " --vocabulary_size 4000 --window 64 --batch_rows 48 --learning_rate 5",
+    "train --source jsonl:{output}/taught.jsonl --output {output}/short " + ASK + " --num_steps 700"
+    " --initial_checkpoint {output}/reference --window 160 --batch_rows 32 --learning_rate 1",
+    "train --source jsonl:{output}/taught.jsonl --output {output}/asked " + ASK + " --num_steps 450"
+    " --initial_checkpoint {output}/short --window 448 --batch_rows 16 --learning_rate 0.5",
+    "score ask_llm --source jsonl:{output}/held_out.jsonl --model {output}/asked"
+    " --fields damage --output {output}/scores",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=pathlib.Path, required=True, help="folder for everything")
+    folder = parser.parse_args().output
+    if not (folder / "held_out.jsonl").exists():
+        _write_corpora(folder)
+    for command in COMMANDS:
+        print(f"\n$ prune {command.format(output=folder)}", flush=True)
+        prune(shlex.split(command.format(output=folder)))
+    _print_auc(folder / "scores")
+
+
+def _write_corpora(folder: pathlib.Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    originals = [row["text"] for row in _documents(damage=0.0, seed=0)]
+    hashes = np.array([text_hash(text.encode()) for text in originals], np.int64)
+    is_taught_N = splitmix64(hashes.view(np.uint64)) % 2 == 0
+    taught = [text for text, taken in zip(originals, is_taught_N, strict=True) if taken]
+    # The vocabulary, which is trained on these, must have the words of the prompt.
+    asked = [f"{ASK_LLM_PROMPT}\nyes yes. yes, no no. no,"] * 300
+    _write(folder / "originals.jsonl", ({"text": text} for text in [*taught, *asked]))
+    versions = [_documents(damage=0.5, seed=seed) for seed in range(1, VERSIONS + 1)]
+    _write(
+        folder / "taught.jsonl",
+        (row for rows in versions for row, taken in zip(rows, is_taught_N, strict=True) if taken),
+    )
+    held_out = zip(_documents(damage=0.5, seed=0), is_taught_N, strict=True)
+    _write(folder / "held_out.jsonl", (row for row, taken in held_out if not taken))
+
+
+def _documents(damage: float, seed: int) -> list[dict[str, str | None]]:
+    source = PythonDocsSource(PythonDocsOptions(damage=damage, duplicates=0.0, seed=seed))
+    return [
+        {"text": (document.text or b"").decode(), "damage": document.fields["damage"]}
+        for file in source.files()
+        for document in source.read(file.path, 0, file.num_rows)
+    ]
+
+
+def _write(path: pathlib.Path, rows: Iterable[dict[str, str | None]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _print_auc(folder: pathlib.Path) -> None:
+    tables = [table for _, table in open_store(folder).tables(["log_p_yes", "damage"])]
+    yes_N, damage_N = (
+        np.concatenate([table[name].to_numpy() for table in tables])
+        for name in ("log_p_yes", "damage")
+    )
+    kinds = sorted({*damage_N} - {"none"})
+    print(f"\n{'damage':<20} {'documents':>9} {'AUC':>7}")
+    for name, chosen in [*((kind, [kind]) for kind in kinds), ("all", kinds)]:
+        damaged_N = np.isin(damage_N, chosen)
+        value = auc(yes_N[damage_N == "none"], yes_N[damaged_N])
+        print(f"{name:<20} {damaged_N.sum():>9,} {value:>7.3f}")
+
+
+if __name__ == "__main__":
+    main()
