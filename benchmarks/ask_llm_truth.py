@@ -9,6 +9,10 @@ one stopped.
 
 The halves are cut by the text of the originals: no document is on both sides, nor is a copy of it,
 nor a damaged version. What is taught has the same originals several times, damaged anew or not.
+
+Expected, in about twelve minutes on two cores: AUC of at least 0.9 over all damage, else the exit
+status is 1. Found with 4,512 held-out documents: characters swapped 0.994, repeated 0.987, words
+shuffled 0.929, truncated 0.752 (a text that breaks off beyond the window looks whole), all 0.915.
 """
 
 import argparse
@@ -28,6 +32,7 @@ from pruning.sources.python_docs import PythonDocsOptions, PythonDocsSource
 
 # Times that the taught half is there, each damaged in another way.
 VERSIONS = 8
+LEAST_AUC = 0.9
 
 ASK = "--objective ask_llm --answer_yes damage=none --hold_steps 1000"
 COMMANDS = (
@@ -51,7 +56,8 @@ def main() -> None:
     for command in COMMANDS:
         print(f"\n$ prune {command.format(output=folder)}", flush=True)
         prune(shlex.split(command.format(output=folder)))
-    _print_auc(folder / "scores")
+    if _print_auc(folder / "scores") < LEAST_AUC:
+        raise SystemExit(f"The AUC over all damage is below {LEAST_AUC}.")
 
 
 def _write_corpora(folder: pathlib.Path) -> None:
@@ -85,7 +91,8 @@ def _write(path: pathlib.Path, rows: Iterable[dict[str, str | None]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _print_auc(folder: pathlib.Path) -> None:
+def _print_auc(folder: pathlib.Path) -> float:
+    """AUC over all damage."""
     tables = [table for _, table in open_store(folder).tables(["log_p_yes", "damage"])]
     yes_N, damage_N = (
         np.concatenate([table[name].to_numpy() for table in tables])
@@ -97,6 +104,7 @@ def _print_auc(folder: pathlib.Path) -> None:
         damaged_N = np.isin(damage_N, chosen)
         value = auc(yes_N[damage_N == "none"], yes_N[damaged_N])
         print(f"{name:<20} {damaged_N.sum():>9,} {value:>7.3f}")
+    return value
 
 
 if __name__ == "__main__":

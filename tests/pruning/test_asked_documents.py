@@ -155,7 +155,7 @@ def test_a_prompt_without_a_fence_leaves_number_signs_alone(asking_vocabulary):
 
 def test_unknown_characters_that_fall_out_do_not_make_a_fence(asking_vocabulary):
     goal = make_ask_llm(Question(cut="text"), asking_vocabulary, 400)
-    text = "#\u4eee##" * 500
+    text = "#\u4eee## " * 500
     (ids,) = goal.readable([text], asking_vocabulary.encode([text]))
     document = goal.example(ids).inputs[len(goal.before) : -len(goal.after) - 1]
     assert "###" not in pieces(asking_vocabulary, document)
