@@ -81,7 +81,11 @@ def make_answer_log_prob_fn(
 def _make_batch_fn(config, params, mesh, inputs, statistics) -> BatchFn:
     params = jax.device_put(params, None if mesh is None else param_shardings(params, mesh))
 
+    # Float32 means float32 on GPUs and TPUs too, not TF32 or passes of bfloat16.
+    precision = "highest" if config.dtype == "float32" else None
+
     @jax.jit
+    @jax.default_matmul_precision(precision)
     def masked_statistics(params, batch):
         hidden_BTD: Any = T5(config).apply({"params": params}, *(batch[name] for name in _INPUTS))
         values = statistics(params, hidden_BTD, batch)

@@ -1,6 +1,6 @@
 """Layers of T5. Kernels are float32 parameters; matmuls run in `dtype`, accumulate in float32.
 
-Between two matmuls numbers stay in float32, too.
+What is added up, normalised or gated between two matmuls is float32.
 """
 
 import jax

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from etils import epath
 
-from pruning.tokenization import UNK_ID, Vocabulary
+from pruning.tokenization import Vocabulary
 
 # Where the document goes in a prompt's template.
 DOCUMENT = "{document}"
@@ -136,7 +136,7 @@ def prompt_tokens(
                 f"from its document: with the document {probe!r} other tokens come out. Put a line "
                 f"break or a space between {DOCUMENT} and the text around it."
             )
-    if question.is_fenced and UNK_ID in vocabulary.encode([FENCE])[0]:
+    if question.is_fenced and vocabulary.unk_id in vocabulary.encode([FENCE])[0]:
         raise ValueError(
             f"The vocabulary does not know {FENCE[0]!r}, so that a model cannot tell the prompt's "
             f"{FENCE} from other unknown characters. Give --prompt a template with another fence."
@@ -168,7 +168,7 @@ def answer_ids(
 def _single_tokens(flag: str, spellings: Sequence[str], vocabulary: Vocabulary) -> tuple[int, ...]:
     tokens = vocabulary.encode(list(spellings))
     for spelling, ids in zip(spellings, tokens, strict=True):
-        if len(ids) != 1 or ids[0] == UNK_ID:
+        if len(ids) != 1 or ids[0] == vocabulary.unk_id:
             pieces = ", ".join(repr(vocabulary.piece(int(i))) for i in ids)
             raise ValueError(
                 f"--{flag} {spelling!r} is {len(ids)} tokens in this vocabulary ({pieces}); an "

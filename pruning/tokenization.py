@@ -43,6 +43,11 @@ class Vocabulary(Protocol):
         ...
 
     @property
+    def unk_id(self) -> int:
+        """The id of what the vocabulary does not know."""
+        ...
+
+    @property
     def digest(self) -> str:
         """Changes when any token id of any text may change."""
         ...
@@ -145,8 +150,12 @@ class SentencePieceVocabulary:
         lists = self._processor.encode(list(texts), num_threads=self.num_threads)
         return [np.asarray(tokens, np.int32) for tokens in lists]
 
+    @property
+    def unk_id(self) -> int:
+        return self._processor.unk_id()
+
     def decode(self, tokens: np.ndarray) -> str:
-        return self._processor.decode(tokens[tokens != UNK_ID].tolist())
+        return self._processor.decode(tokens[tokens != self.unk_id].tolist())
 
     def normalized(self, text: str) -> str:
         # SentencePiece writes a space as U+2581.
@@ -173,6 +182,10 @@ class ByteVocabulary:
     @property
     def num_sentinels(self) -> int:
         return 100
+
+    @property
+    def unk_id(self) -> int:
+        return UNK_ID
 
     @property
     def digest(self) -> str:

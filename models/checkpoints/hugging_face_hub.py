@@ -15,6 +15,7 @@ _FILES = (
     "model.safetensors.index.json",
     "spiece.model",
     "tokenizer_config.json",
+    "training.json",
 )
 
 

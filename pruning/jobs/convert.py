@@ -62,7 +62,7 @@ def convert(
     draft = temporary_name(target) if is_local else target
     try:
         draft.mkdir(parents=True, exist_ok=True)
-        _write_beside(draft, to, beside, recipe)
+        _write_beside(draft, beside, recipe)
         _WRITERS[to](draft, opened.params, opened.config)
         if is_local:
             os.replace(draft, target)
@@ -75,7 +75,7 @@ def convert(
 
 
 def _write_beside(
-    folder: "epath.Path", to: str, vocabulary: "Vocabulary | None", recipe: dict[str, Any]
+    folder: "epath.Path", vocabulary: "Vocabulary | None", recipe: dict[str, Any]
 ) -> None:
     """The vocabulary, and what `prune score` and people should know."""
     from models.checkpoints import hugging_face
@@ -88,8 +88,7 @@ def _write_beside(
         if isinstance(vocabulary, SentencePieceVocabulary):
             extra_ids, recipe["vocabulary"] = vocabulary.added_ids, VOCABULARY_FILE
             write_vocabulary(vocabulary.serialized_model, folder / VOCABULARY_FILE)
-        if to == "hugging_face":
-            hugging_face.write_tokenizer_config(folder, extra_ids=extra_ids)
+        hugging_face.write_tokenizer_config(folder, extra_ids=extra_ids)
     if recipe:
         text = json.dumps({"recipe": recipe}, indent=2, sort_keys=True)
         (folder / "training.json").write_text(text + "\n")

@@ -24,7 +24,7 @@ def select(
       scores: folder of a score store.
       output: folder of the selection; must not exist.
       keep: the low, middle or high part by score, a random part, or all within a threshold.
-      score: column to rank by, or an expression such as 'log_p_yes - log_p_no'; by default the
+      score: column to rank by, or an expression such as 'log_p_yes - log_p_no' (--score=-nll where it begins with a minus); by default the
         store's main column.
       fraction: of the scored documents, for all but threshold.
       min_score: lowest score kept by threshold.

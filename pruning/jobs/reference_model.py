@@ -157,7 +157,11 @@ def _copied(vocabulary: str, folder: epath.Path) -> Vocabulary:
             f"{path} differs from --vocabulary {vocabulary}: the folder belongs to another "
             "run. Give another --output, or delete the folder."
         )
-    return write_vocabulary(epath.Path(vocabulary).read_bytes(), path)
+    copied: Vocabulary = write_vocabulary(epath.Path(vocabulary).read_bytes(), path)
+    if copied.digest != given.digest:  # the number of sentinels stood beside the file
+        hugging_face.write_tokenizer_config(folder, extra_ids=given.num_sentinels)
+        copied = open_vocabulary(os.fspath(path))
+    return copied
 
 
 def _asked_texts(question: Question) -> list[str]:

@@ -45,7 +45,7 @@ def score(
       scorers: names: ask_llm, perplexity, random; one forward pass serves all.
       source: jsonl:PATTERN, parquet:PATTERN, text:PATTERN, tfds:NAME/CONFIG:VERSION, seqio:TASK or python_docs:
       output: folder of the score store; a killed run continues in it.
-      model: folder of `prune train` or a t5x checkpoint.
+      model: folder of `prune train`, t5x checkpoint, or Hugging Face folder or name.
       vocabulary: SentencePiece file, or `bytes`; by default the one beside the model.
       objective: what the model predicts for perplexity; by default what it was trained on, else span_corruption.
       window: longest input in tokens; by default what the model was trained on, else 512.

@@ -34,3 +34,4 @@ def test_a_mesh_has_as_many_parts_as_divide_a_batch(monkeypatch):
     device = jax.local_devices()[0]
     monkeypatch.setattr(jax, "local_devices", lambda: [device] * 4)
     assert [scoring_mesh(rows).shape["data"] for rows in (4, 8, 6, 3)] == [4, 4, 2, 1]
+    assert scoring_mesh(4, model_bytes=1 << 50).shape["data"] == 1
