@@ -4,7 +4,8 @@
   backend, with dropout and in any dtype; the scores [B, H, Q, C] go to memory in float32.
 - `attend_to_memory`: for few queries over a long memory, as in Ask-LLM's decoder with one query a
   document. Taken wherever `is_memory_cheaper`.
-- `attend_with_cudnn`: cuDNN's fused kernel, which never writes the scores. It needs an NVIDIA GPU of
+- `attend_with_cudnn`: cuDNN's fused kernel, which never writes the scores, but reads mask and
+  bias as one array [B, H, Q, C], rounded to bfloat16. It needs an NVIDIA GPU of
   compute capability 8.0 or later, bfloat16, and no dropout. It has to be asked for
   (`T5Config.attention`, `--attention cudnn`), and its scores should be compared with `xla`'s first.
 """

@@ -139,7 +139,8 @@ def prompt_tokens(
     if question.is_fenced and vocabulary.unk_id in vocabulary.encode([FENCE])[0]:
         raise ValueError(
             f"The vocabulary does not know {FENCE[0]!r}, so that a model cannot tell the prompt's "
-            f"{FENCE} from other unknown characters. Give --prompt a template with another fence."
+            f"{FENCE} from other unknown characters. Give --prompt a template with another "
+            "fence; documents are not cleared of that one."
         )
     return parts[0], parts[1]
 

@@ -105,8 +105,8 @@ def write(
         folder: Local; made if there is none.
         params: All parameters of `config`. They keep their dtypes and bytes.
         config: Of the model.
-        max_file_bytes: Above it there are several files with an index. At most one file's
-            parameters are in host memory at a time.
+        max_file_bytes: Above it there are several files with an index. Tensors are
+            written one after another, each read when its turn comes.
     """
     folder = epath.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -5,12 +5,13 @@ import shutil
 
 import pytest
 
+from pruning.jobs.reference_model import find_or_train_vocabulary
 from pruning.jobs.scoring_model import open_scoring_model, row_shape
 from pruning.jobs.train import train
 from pruning.objectives import make_objective
 from pruning.packing import RowShape
 from pruning.score_store import first_difference
-from pruning.tokenization import ByteVocabulary, train_vocabulary
+from pruning.tokenization import ByteVocabulary, open_vocabulary, train_vocabulary
 
 TEXTS = [f"{i} times over the lazy dog, and {i * i} more" for i in range(60)]
 
@@ -91,3 +92,23 @@ def test_another_epsilon_is_another_model_for_the_store(model):
     after = {"files": [], **open_model(model).describe()}
     assert first_difference(before, after) == ("model.config.layer_norm_epsilon", "1e-06", "1e-05")
     assert "dropout_rate" not in after["model"]["config"]
+
+
+def test_a_vocabulary_much_smaller_than_the_table_is_refused(model):
+    (model / "training.json").unlink()  # which would tell by its digest
+    open_model(model)
+    (model / "tokenizer_config.json").write_text('{"extra_ids": 0}')
+    message = r"has \d\d ids, but model .* has a table of 256; .*multiple of 128"
+    with pytest.raises(ValueError, match=message):
+        open_model(model)
+
+
+def test_a_copied_vocabulary_keeps_its_number_of_sentinels(model, tmp_path):
+    (model / "tokenizer_config.json").write_text('{"extra_ids": 300}')
+    given = open_vocabulary(str(model / "spiece.model"))
+    for _ in range(2):  # a run that goes on copies again
+        copied, name = find_or_train_vocabulary(
+            str(tmp_path / "copy"), given.path, how=None, units=[], trained_on={}
+        )
+        assert (copied.num_sentinels, copied.digest) == (300, given.digest)
+    assert open_vocabulary(str(tmp_path / "copy" / name)).digest == given.digest
