@@ -13,11 +13,14 @@ reported loss and gradient norm differ.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
+
+from models.checkpoints.optimizer_state import from_param_states, to_param_states
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,3 +97,26 @@ _SECOND_MOMENTS = optax.scale_by_factored_rms(decay_rate=0.8, min_dim_size_to_fa
 _STATELESS = optax.chain(
     optax.clip_by_block_rms(1.0), optax.scale_by_param_block_rms(min_scale=1e-3)
 )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adafactor:
+    """T5's optimizer, as `models.training.train` takes one."""
+
+    def init(self, params: Any) -> optax.FactoredState:
+        """Returns the state before the first step; its `count` is the number of steps done."""
+        return init_adafactor(params)
+
+    def step(
+        self, params: Any, gradients: Any, state: optax.FactoredState, learning_rate: Any
+    ) -> tuple[Any, optax.FactoredState]:
+        """Makes one step; see `adafactor_step`."""
+        return adafactor_step(params, gradients, state, learning_rate)
+
+    def to_param_states(self, state: optax.FactoredState) -> dict[str, Any]:
+        """Returns, for each parameter, the dict of its moments."""
+        return to_param_states(state)
+
+    def from_param_states(self, step: int, param_states: Mapping[str, Any]) -> optax.FactoredState:
+        """The inverse of `to_param_states`."""
+        return from_param_states(step, param_states)

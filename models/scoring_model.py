@@ -1,57 +1,62 @@
-"""A T5 as the scoring loop sees it: from a packed batch to statistics of decoder positions."""
+"""A model as the scoring loop sees it: from a packed batch to statistics of decoder positions."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import jax
-import numpy as np
 from jax.sharding import Mesh
 
-from models.configs import T5Config
-from models.partitioning import batch_sharding, param_shardings
-from models.t5 import T5, head_kernel
-from models.token_losses import summed_log_prob, token_nll
+from models.batch_fn import BatchFn, Params, make_batch_fn
+from models.configs import Config, DecoderOnlyConfig
+from models.families import family_of, head_kernel, hidden_states
+from models.token_losses import summed_log_prob, token_nll, token_nll_and_el2n
 
-_INPUTS = (
-    "encoder_input_tokens",
-    "encoder_segment_ids",
-    "decoder_input_tokens",
-    "decoder_segment_ids",
-)
+# What `make_token_statistics_fn` can give.
+TOKEN_STATISTICS = ("nll", "el2n")
 
 
-# From a batch of int32 arrays to statistics [B, T] by name. A batch has
-# `encoder_input_tokens` and `encoder_segment_ids` [B, S], `decoder_input_tokens`,
-# `decoder_target_tokens` and `decoder_segment_ids` [B, T]; others are ignored. Statistics are
-# float32, zero at padding, and on their way when the function returns.
-BatchFn = Callable[[Mapping[str, np.ndarray]], dict[str, jax.Array]]
-
-
-def make_token_nll_fn(
-    config: T5Config, params: Mapping[str, Any], mesh: Mesh | None = None
+def make_token_statistics_fn(
+    config: Config,
+    params: Params,
+    mesh: Mesh | None = None,
+    names: Sequence[str] = ("nll",),
 ) -> BatchFn:
-    """Makes the function that gives the negative log-likelihood of each target token.
+    """Makes the function that says how well each target token was predicted.
 
     Args:
         config: The model's shape and activation dtype.
-        params: Its parameters.
+        params: Its parameters. A sequence of several models' makes an ensemble, as "When Less is
+            More" scores with ten reference models: they run together, and each statistic is the
+            mean of theirs.
         mesh: Splits rows over `data` and parameters over `model`; None uses one device.
+        names: Of `TOKEN_STATISTICS`: `nll` in nats, `el2n` in [0, sqrt(2)].
 
     Returns:
-        A `BatchFn` that gives `nll` in nats. It compiles once a shape, and raises ValueError if
-        the mesh's data axis does not divide B.
+        A `BatchFn` that gives those. It compiles once a shape, and raises ValueError if the
+        mesh's data axis does not divide B.
+
+    Raises:
+        ValueError: A name is not known, or one of several models does not fit the config.
     """
+    if not names or set(names) - set(TOKEN_STATISTICS):
+        raise ValueError(
+            f"Token statistics {', '.join(names) or 'of no name'} were asked for; known are: "
+            f"{', '.join(TOKEN_STATISTICS)}."
+        )
 
-    def statistics(params, hidden_BTD, batch):
-        kernel_DV = head_kernel(params, config)
-        return {"nll": token_nll(hidden_BTD, kernel_DV, batch["decoder_target_tokens"])}
+    def statistics(params, batch):
+        hidden_BTD = hidden_states(config, params, batch)
+        arguments = hidden_BTD, head_kernel(params, config), batch["decoder_target_tokens"]
+        if "el2n" not in names:
+            return {"nll": token_nll(*arguments)}
+        nll_BT, el2n_BT = token_nll_and_el2n(*arguments)
+        return {"nll": nll_BT, "el2n": el2n_BT} if "nll" in names else {"el2n": el2n_BT}
 
-    return _make_batch_fn(config, params, mesh, (*_INPUTS, "decoder_target_tokens"), statistics)
+    inputs = (*family_of(config).inputs, "decoder_target_tokens")
+    return make_batch_fn(config, params, mesh, inputs=inputs, statistics=statistics)
 
 
 def make_answer_log_prob_fn(
-    config: T5Config,
-    params: Mapping[str, Any],
+    config: Config,
+    params: Params,
     mesh: Mesh | None = None,
     *,
     yes_ids: Sequence[int],
@@ -60,55 +65,30 @@ def make_answer_log_prob_fn(
     """Makes the function that gives the probabilities of two answers at each decoder position.
 
     Args:
-        config, params, mesh: As for `make_token_nll_fn`.
+        config, params, mesh: As for `make_token_statistics_fn`. The model is a T5: its encoder
+            reads the question.
         yes_ids: Token ids whose probabilities add up to that of "yes", under the softmax over
             the whole vocabulary.
         no_ids: Likewise for "no".
 
     Returns:
         A `BatchFn` that gives `log_p_yes` and `log_p_no`.
-    """
 
-    def statistics(params, hidden_BTD, batch):
+    Raises:
+        ValueError: The model has no encoder.
+    """
+    if isinstance(config, DecoderOnlyConfig):
+        raise ValueError(
+            "This model is decoder-only, and questions are asked of an encoder-decoder, such as "
+            "google/flan-t5-xl. Give another model."
+        )
+
+    def statistics(params, batch):
+        hidden_BTD = hidden_states(config, params, batch)
         log_p_yes, log_p_no = summed_log_prob(
             hidden_BTD, head_kernel(params, config), (tuple(yes_ids), tuple(no_ids))
         )
         return {"log_p_yes": log_p_yes, "log_p_no": log_p_no}
 
-    return _make_batch_fn(config, params, mesh, _INPUTS, statistics)
-
-
-def _make_batch_fn(config, params, mesh, inputs, statistics) -> BatchFn:
-    params = jax.device_put(params, None if mesh is None else param_shardings(params, mesh))
-
-    # Float32 means float32 on GPUs and TPUs too, not TF32 or passes of bfloat16.
-    precision = "highest" if config.dtype == "float32" else None
-
-    @jax.jit
-    @jax.default_matmul_precision(precision)
-    def masked_statistics(params, batch):
-        hidden_BTD: Any = T5(config).apply({"params": params}, *(batch[name] for name in _INPUTS))
-        values = statistics(params, hidden_BTD, batch)
-        return {name: v_BT * (batch["decoder_segment_ids"] != 0) for name, v_BT in values.items()}
-
-    def batch_fn(batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
-        return masked_statistics(params, put_batch({name: batch[name] for name in inputs}, mesh))
-
-    return batch_fn
-
-
-def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh | None) -> dict[str, jax.Array]:
-    """Puts a batch on the devices, rows split over the mesh's `data` axis.
-
-    Raises:
-        ValueError: The axis does not divide the number of rows.
-    """
-    if mesh is None:
-        return jax.device_put(dict(batch))
-    for name, array in batch.items():
-        if array.shape[0] % mesh.shape["data"]:
-            raise ValueError(
-                f"{name} has {array.shape[0]} rows, which do not divide evenly over the mesh's "
-                f"{mesh.shape['data']} devices of axis 'data'. Choose a multiple as batch size."
-            )
-    return jax.device_put(dict(batch), batch_sharding(mesh))
+    inputs = family_of(config).inputs
+    return make_batch_fn(config, params, mesh, inputs=inputs, statistics=statistics)

@@ -1,9 +1,6 @@
 """The T5 encoder-decoder, with the parameter tree of t5x's `examples/t5/network.py`.
 
-So t5x's checkpoints load without a mapping and t5x restores ours. Initialisers and the places
-of dropout are t5x's too; unlike there, masks come from segment ids alone (0 is padding), and
-masks are made once a stack. The position bias is one a stack, or one a layer in the layers
-themselves (umT5, and t5x's `scalable_t5`).
+So t5x's checkpoints load without a mapping and t5x restores ours.
 """
 
 from collections.abc import Mapping
@@ -13,128 +10,19 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from models import decoding_cache
 from models.configs import T5Config
-from models.relative_positions import RelativePositionBias
-from models.t5_layers import Attention, Mlp, RMSNorm, segment_mask
+from models.decoding_cache import DecodingStep
+from models.t5_layers import Dense
+from models.t5_stacks import Decoder, Encoder
 
-
-def _norm(config: T5Config, name: str) -> RMSNorm:
-    return RMSNorm(config.layer_norm_epsilon, jnp.dtype(config.dtype), name=name)
-
-
-def _dropout(config: T5Config, x: jax.Array, deterministic: bool) -> jax.Array:
-    # One mask for all positions of a row, as T5 was trained.
-    return nn.Dropout(config.dropout_rate, broadcast_dims=(-2,))(x, deterministic=deterministic)
-
-
-def _position_bias(config: T5Config, *, bidirectional: bool) -> RelativePositionBias:
-    return RelativePositionBias(
-        num_heads=config.num_heads,
-        num_buckets=config.relative_attention_num_buckets,
-        max_distance=config.relative_attention_max_distance,
-        bidirectional=bidirectional,
-        name="relpos_bias",
-    )
-
-
-class EncoderLayer(nn.Module):
-    """Self-attention and a feed-forward layer, each normalised first and added to its input."""
-
-    config: T5Config
-
-    @nn.compact
-    def __call__(self, x, mask, bias, *, deterministic):
-        config = self.config
-        if config.position_bias == "per_layer":
-            bias = _position_bias(config, bidirectional=True)(x.shape[1])
-        y = _norm(config, "pre_attention_layer_norm")(x)
-        y = Attention(config, name="attention")(y, y, mask, bias, deterministic=deterministic)
-        x = x + _dropout(config, y, deterministic)
-        y = _norm(config, "pre_mlp_layer_norm")(x)
-        y = Mlp(config, name="mlp")(y, deterministic=deterministic)
-        return x + _dropout(config, y, deterministic)
-
-
-class DecoderLayer(nn.Module):
-    """As the encoder's, with attention to the encoder (which has no position bias) between."""
-
-    config: T5Config
-
-    @nn.compact
-    def __call__(self, x, encoded, mask, bias, cross_mask, *, deterministic):
-        config = self.config
-        if config.position_bias == "per_layer":
-            bias = _position_bias(config, bidirectional=False)(x.shape[1])
-        y = _norm(config, "pre_self_attention_layer_norm")(x)
-        y = Attention(config, name="self_attention")(y, y, mask, bias, deterministic=deterministic)
-        x = x + _dropout(config, y, deterministic)
-        y = _norm(config, "pre_cross_attention_layer_norm")(x)
-        y = Attention(config, name="encoder_decoder_attention")(
-            y, encoded, cross_mask, deterministic=deterministic
-        )
-        x = x + _dropout(config, y, deterministic)
-        y = _norm(config, "pre_mlp_layer_norm")(x)
-        y = Mlp(config, name="mlp")(y, deterministic=deterministic)
-        return x + _dropout(config, y, deterministic)
-
-
-class Encoder(nn.Module):
-    """The stack of encoder layers over embedded tokens."""
-
-    config: T5Config
-
-    @nn.compact
-    def __call__(self, x_BSD, segment_ids_BS, *, deterministic):
-        config = self.config
-        mask = segment_mask(segment_ids_BS, segment_ids_BS)
-        bias = None
-        if config.position_bias == "shared":
-            bias = _position_bias(config, bidirectional=True)(x_BSD.shape[1])
-        x = _dropout(config, x_BSD, deterministic)
-        for layer in range(config.num_encoder_layers):
-            x = EncoderLayer(config, name=f"layers_{layer}")(
-                x, mask, bias, deterministic=deterministic
-            )
-        x = _norm(config, "encoder_norm")(x)
-        return nn.Dropout(config.dropout_rate)(x, deterministic=deterministic)
-
-
-class _LogitsDense(nn.Module):
-    """Holds the head's kernel, which `head_kernel` hands to the fused losses."""
-
-    config: T5Config
-
-    @nn.compact
-    def __call__(self):
-        init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
-        self.param("kernel", init, (self.config.d_model, self.config.vocab_size), jnp.float32)
-
-
-class Decoder(nn.Module):
-    """The stack of decoder layers over embedded tokens."""
-
-    config: T5Config
-
-    @nn.compact
-    def __call__(
-        self, x_BTD, segment_ids_BT, encoded_BSD, encoder_segment_ids_BS, *, deterministic
-    ):
-        config, length = self.config, x_BTD.shape[1]
-        causal = jnp.tril(jnp.ones((1, 1, length, length), bool))
-        mask = segment_mask(segment_ids_BT, segment_ids_BT) & causal
-        cross_mask = segment_mask(segment_ids_BT, encoder_segment_ids_BS)
-        bias = None
-        if config.position_bias == "shared":
-            bias = _position_bias(config, bidirectional=False)(length)
-        x = _dropout(config, x_BTD, deterministic)
-        for layer in range(config.num_decoder_layers):
-            x = DecoderLayer(config, name=f"layers_{layer}")(
-                x, encoded_BSD, mask, bias, cross_mask, deterministic=deterministic
-            )
-        x = _norm(config, "decoder_norm")(x)
-        if not config.tied_embedding:
-            _LogitsDense(config, name="logits_dense")()
-        return _dropout(config, x, deterministic)
+# What the network reads of a batch.
+INPUTS = (
+    "encoder_input_tokens",
+    "encoder_segment_ids",
+    "decoder_input_tokens",
+    "decoder_segment_ids",
+)
 
 
 class _Embedding(nn.Module):
@@ -161,7 +49,22 @@ class T5(nn.Module):
     def setup(self):
         self.token_embedder = _Embedding(self.config)
         self.encoder = Encoder(self.config)
-        self.decoder = Decoder(self.config)
+        if self.config.num_decoder_layers:
+            self.decoder = Decoder(self.config)
+        if self.config.embedding_dim is not None:
+            self.projection_layer = Dense(self.config.embedding_dim, jnp.dtype("float32"))
+
+    def initialize(self, tokens: jax.Array) -> None:
+        """Calls every part, so that it has parameters."""
+        encoded_BSD = self.encode(tokens, tokens)
+        if self.config.num_decoder_layers:
+            self.decode(encoded_BSD, tokens, tokens, tokens)
+        if self.config.embedding_dim is not None:
+            self.project(encoded_BSD)
+
+    def project(self, pooled_BTD: jax.Array) -> jax.Array:
+        """Returns pooled encodings after Sentence-T5's projection, in float32."""
+        return self.projection_layer(pooled_BTD)
 
     def encode(
         self,
@@ -178,18 +81,32 @@ class T5(nn.Module):
         self,
         encoded_BSD: jax.Array,
         encoder_segment_ids_BS: jax.Array,
-        decoder_input_tokens_BT: jax.Array,
+        decoder_input_tokens_BQ: jax.Array,
         decoder_segment_ids_BT: jax.Array,
         *,
         deterministic: bool = True,
+        at: jax.Array | int | None = None,
     ) -> jax.Array:
-        """Returns hidden_BTD, after the final norm and before the head, in the config's dtype."""
+        """Decodes whole rows, or the next positions of rows.
+
+        Args:
+            encoded_BSD, encoder_segment_ids_BS: From the encoder.
+            decoder_input_tokens_BQ: Of whole rows (Q = T), or of the positions from `at` on.
+            decoder_segment_ids_BT: Of whole rows.
+            deterministic: Whether there is no dropout.
+            at: Where the tokens stand. Keys and values are then kept in the collection `cache`,
+                where those of the positions before are.
+
+        Returns:
+            hidden_BQD, after the final norm and before the head, in the config's dtype.
+        """
         return self.decoder(
-            self.token_embedder(decoder_input_tokens_BT),
+            self.token_embedder(decoder_input_tokens_BQ),
             decoder_segment_ids_BT,
             encoded_BSD,
             encoder_segment_ids_BS,
             deterministic=deterministic,
+            at=at,
         )
 
     def __call__(
@@ -214,6 +131,66 @@ class T5(nn.Module):
         )
 
 
+def hidden_states(
+    config: T5Config,
+    params: Mapping[str, Any],
+    batch: Mapping[str, jax.Array],
+    *,
+    deterministic: bool = True,
+    rngs: dict[str, jax.Array] | None = None,
+) -> jax.Array:
+    """Returns hidden_BTD of a packed batch.
+
+    Raises:
+        ValueError: The model is an encoder alone.
+    """
+    if not config.num_decoder_layers:
+        raise ValueError(
+            "This model is an encoder without a decoder, as Sentence-T5 is, and predicts nothing. It "
+            "gives embeddings only; for other scores give an encoder-decoder."
+        )
+    hidden_BTD: Any = T5(config).apply(
+        {"params": params},
+        *(batch[name] for name in INPUTS),
+        deterministic=deterministic,
+        rngs=rngs,
+    )
+    return hidden_BTD
+
+
+def begin_decoding(
+    config: T5Config, params: Mapping[str, Any], batch: Mapping[str, jax.Array]
+) -> tuple[jax.Array, DecodingStep]:
+    """Encodes, and gives what `models.greedy_match` continues.
+
+    Args:
+        config: Of the model.
+        params: Its parameters.
+        batch: One document a row; `decoder_target_tokens` says how many tokens will be written.
+
+    Returns:
+        The tokens that the decoder begins with, and the function that runs it.
+    """
+    model = T5(config)
+    tokens_BS, segment_ids_BS = batch["encoder_input_tokens"], batch["encoder_segment_ids"]
+    encoded_BSD = model.apply({"params": params}, tokens_BS, segment_ids_BS, method=T5.encode)
+    segment_ids_BT = jnp.ones_like(batch["decoder_target_tokens"])
+
+    def step(tokens_BQ, at, cache):
+        return model.apply(
+            {"params": params, **cache},
+            encoded_BSD,
+            segment_ids_BS,
+            tokens_BQ,
+            segment_ids_BT,
+            at=at,
+            method=T5.decode,
+            mutable=[decoding_cache.COLLECTION],
+        )
+
+    return jnp.zeros_like(segment_ids_BT[:, :1]), step
+
+
 def head_kernel(params: Mapping[str, Any], config: T5Config) -> jax.Array:
     """Returns kernel_DV: logits are hidden states times this.
 
@@ -227,9 +204,4 @@ def head_kernel(params: Mapping[str, Any], config: T5Config) -> jax.Array:
 def init_params(config: T5Config, key: jax.Array) -> dict[str, Any]:
     """Returns freshly initialised float32 parameters, as nested dicts of plain arrays."""
     tokens = jnp.ones((1, 1), jnp.int32)
-    return T5(config).init(key, tokens, tokens, tokens, tokens)["params"]
-
-
-def param_shapes(config: T5Config) -> dict[str, Any]:
-    """Returns the tree of `init_params` as `jax.ShapeDtypeStruct`s, computing nothing."""
-    return jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
+    return T5(config).init(key, tokens, method=T5.initialize)["params"]

@@ -1,32 +1,28 @@
 """Trains reference models: T5 from scratch, resumable to the bit, in t5x's checkpoint layout."""
 
-import collections
 import dataclasses
 import functools
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from etils import epath
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from models import training_folder
+from models.batch_fn import put_batch
 from models.checkpoints import check_params, t5x_orbax
-from models.checkpoints.optimizer_state import from_param_states, to_param_states
-from models.configs import T5Config
-from models.optimizer import T5_LEARNING_RATE, LearningRate, adafactor_step, init_adafactor
+from models.configs import Config
+from models.families import family_of, head_kernel, hidden_states, init_params
+from models.moment_optimizers import AdamW, Lion, WarmupCosine
+from models.optimizer import T5_LEARNING_RATE, Adafactor, LearningRate
 from models.partitioning import param_shardings
-from models.scoring_model import put_batch
-from models.t5 import T5, head_kernel, init_params
 from models.token_losses import token_nll_and_logsumexp
+from models.training_progress import OnStep, Progress, reporters
 
-# Steps the host may run ahead of the device.
-_MAX_IN_FLIGHT = 4
-_SECONDS_BETWEEN_REPORTS = 1.0
+_ADAFACTOR = Adafactor()
 
 
 class Batches(Protocol):
@@ -48,23 +44,25 @@ class Batches(Protocol):
         ...
 
 
-OnStep = Callable[[int, dict[str, float]], None]
+Optimizer = Adafactor | AdamW | Lion
+Schedule = LearningRate | WarmupCosine
 
 
 class _TrainState(NamedTuple):
     params: Any
-    optimizer: optax.FactoredState
+    optimizer: Any  # Has `count`, and trees like the parameters.
 
 
 def train(
-    config: T5Config,
+    config: Config,
     batches: Batches,
     *,
     output: epath.PathLike,
     num_steps: int,
     recipe: Mapping[str, Any] | None = None,
     initial_params: Mapping[str, Any] | None = None,
-    learning_rate: LearningRate = T5_LEARNING_RATE,
+    optimizer: Optimizer = _ADAFACTOR,
+    learning_rate: Schedule = T5_LEARNING_RATE,
     z_loss: float = 1e-4,
     seed: int = 0,
     checkpoint_period: int = 1000,
@@ -72,10 +70,11 @@ def train(
     mesh: Mesh | None = None,
     on_step: OnStep | None = None,
 ) -> epath.Path:
-    """Trains a T5 from scratch or from given parameters, or goes on where `output` stopped.
+    """Trains a model from scratch or from given parameters, or goes on where `output` stopped.
 
-    Loss, z-loss, initialisation, dropout and optimizer are those of t5x's T5 1.1 pretraining;
-    `models.optimizer` says where they differ. A run that was stopped and goes on ends with the
+    Loss, z-loss and optimizer, and a T5's initialisation and dropout, are those of t5x's T5 1.1
+    pretraining; `models.optimizer` says where they differ. `models.moment_optimizers` has the
+    recipes of the papers' decoder-only models. A run that was stopped and goes on ends with the
     same bits as one that was not, on the same devices.
 
     Args:
@@ -87,6 +86,7 @@ def train(
         recipe: What the caller wants on record and guarded: source, tokenizer, batch size.
         initial_params: To start from, in float32; None draws them. A run that goes on does not
             look at them: say in the recipe which they are. Their buffers are given up.
+        optimizer: Adafactor, AdamW or Lion.
         learning_rate: By step.
         z_loss: Factor of the squared logsumexp, per target token.
         seed: Of initialisation and dropout.
@@ -118,9 +118,17 @@ def train(
         "seed": seed,
         "dtype": config.dtype,
     }
+    if optimizer != _ADAFACTOR:  # folders from before there was a choice do not say it
+        settings["optimizer"] = {"name": type(optimizer).__name__, **dataclasses.asdict(optimizer)}
     training_folder.prepare(output, config, settings, dict(recipe or {}))
     step, state = _restore_or_init(
-        config, batches, output=output, seed=seed, mesh=mesh, initial_params=initial_params
+        config,
+        batches,
+        output=output,
+        optimizer=optimizer,
+        seed=seed,
+        mesh=mesh,
+        initial_params=initial_params,
     )
     if step > num_steps:
         raise ValueError(
@@ -128,26 +136,26 @@ def train(
             "Use it as it is, ask for more steps, or give another output."
         )
     train_step = functools.partial(
-        _train_step, config=config, learning_rate=learning_rate, z_loss=z_loss
+        _train_step, config=config, optimizer=optimizer, learning_rate=learning_rate, z_loss=z_loss
     )
     key = jax.random.key(seed)
     # Here and not above, since it imports PyTorch where that is installed.
     from tensorboardX import SummaryWriter
 
     with SummaryWriter(str(output / "train"), purge_step=step) as writer:
-        progress = _Progress(_reporters(writer, on_step), num_steps)
+        progress = Progress(reporters(writer, on_step), num_steps)
         while step < num_steps:
             batch = _next_batch(batches, step, num_steps)
             state, metrics = train_step(state, put_batch(batch, mesh), key)
             step += 1
-            progress.add(step, metrics, _num_tokens(batch))
+            progress.add(step, metrics, _num_tokens(batch, config))
             if step % checkpoint_period == 0 or step == num_steps:
                 progress.finish()
                 t5x_orbax.write(
                     output,
                     step,
                     state.params,
-                    to_param_states(state.optimizer),
+                    optimizer.to_param_states(state.optimizer),
                     batches.state(),
                     keep=keep,
                 )
@@ -155,10 +163,11 @@ def train(
 
 
 def _restore_or_init(
-    config: T5Config,
+    config: Config,
     batches: Batches,
     *,
     output: epath.Path,
+    optimizer: Optimizer,
     seed: int,
     mesh: Mesh | None,
     initial_params: Mapping[str, Any] | None,
@@ -171,51 +180,56 @@ def _restore_or_init(
             check_params(initial_params, config, source="initial_params")
             params = initial_params
         step = 0
-        optimizer = init_adafactor(params)
+        optimizer_state = optimizer.init(params)
     else:
         step, params, param_states, data_state = t5x_orbax.read(output)
         check_params(params, config, source=str(output))
-        optimizer = from_param_states(step, param_states)
+        optimizer_state = optimizer.from_param_states(step, param_states)
         batches.restore(data_state)
-    state = _TrainState(params, optimizer)
-    return step, jax.device_put(state, None if mesh is None else _state_shardings(state, mesh))
-
-
-def _state_shardings(state: _TrainState, mesh: Mesh) -> _TrainState:
-    # Factored moments are small; an unfactored one has its parameter's shape and sharding.
-    replicated = NamedSharding(mesh, PartitionSpec())
-    params = param_shardings(state.params, mesh)
-    moments = jax.tree.map(
-        lambda v, param, sharding: sharding if v.shape == param.shape else replicated,
-        state.optimizer.v,
-        state.params,
-        params,
+    state = _TrainState(params, optimizer_state)
+    return step, jax.device_put(
+        state, None if mesh is None else _state_shardings(config, state, mesh)
     )
-    optimizer = jax.tree.map(lambda _: replicated, state.optimizer)._replace(v=moments)
-    return _TrainState(params, optimizer)
+
+
+def _state_shardings(config: Config, state: _TrainState, mesh: Mesh) -> _TrainState:
+    # A moment with its parameter's shape has its sharding; factored ones are small.
+    replicated = NamedSharding(mesh, PartitionSpec())
+    params = param_shardings(config, state.params, mesh)
+
+    def sharding(moment: Any, param: Any, of_param: NamedSharding) -> NamedSharding:
+        return of_param if moment.shape == param.shape else replicated
+
+    moments = {
+        name: jax.tree.map(sharding, tree, state.params, params)
+        for name, tree in state.optimizer._asdict().items()
+        if name != "count"
+    }
+    return _TrainState(params, state.optimizer._replace(count=replicated, **moments))
 
 
 @functools.partial(
-    jax.jit, static_argnames=("config", "learning_rate", "z_loss"), donate_argnames="state"
+    jax.jit,
+    static_argnames=("config", "optimizer", "learning_rate", "z_loss"),
+    donate_argnames="state",
 )
 def _train_step(
     state: _TrainState,
     batch: dict[str, jax.Array],
     key: jax.Array,
     *,
-    config: T5Config,
-    learning_rate: LearningRate,
+    config: Config,
+    optimizer: Optimizer,
+    learning_rate: Schedule,
     z_loss: float,
 ) -> tuple[_TrainState, dict[str, jax.Array]]:
     step = state.optimizer.count
 
     def loss_fn(params):
-        hidden_BTD: Any = T5(config).apply(
-            {"params": params},
-            batch["encoder_input_tokens"],
-            batch["encoder_segment_ids"],
-            batch["decoder_input_tokens"],
-            batch["decoder_segment_ids"],
+        hidden_BTD = hidden_states(
+            config,
+            params,
+            batch,
             deterministic=config.dropout_rate == 0.0,
             rngs={"dropout": jax.random.fold_in(key, step)},
         )
@@ -231,55 +245,8 @@ def _train_step(
     metrics["grad_norm"] = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(gradients)))
     metrics["learning_rate"] = learning_rate(step)
     return _TrainState(
-        *adafactor_step(state.params, gradients, state.optimizer, learning_rate)
+        *optimizer.step(state.params, gradients, state.optimizer, learning_rate)
     ), metrics
-
-
-class _Progress:
-    """Reads the metrics of steps that the device has finished, and reports now and then."""
-
-    def __init__(self, report: OnStep, num_steps: int):
-        self._report, self._num_steps = report, num_steps
-        self._in_flight: collections.deque = collections.deque()
-        self._last_report, self._tokens = time.monotonic(), 0
-
-    def add(self, step: int, metrics: dict[str, jax.Array], num_tokens: int) -> None:
-        self._in_flight.append((step, metrics, num_tokens))
-        while self._in_flight and (
-            len(self._in_flight) > _MAX_IN_FLIGHT or self._in_flight[0][1]["loss"].is_ready()
-        ):
-            self._read_oldest()
-
-    def finish(self) -> None:
-        while self._in_flight:
-            self._read_oldest()
-
-    def _read_oldest(self) -> None:
-        step, metrics, num_tokens = self._in_flight.popleft()
-        # The gradient's norm is finite only if every gradient is; both are checked.
-        loss, grad_norm = float(metrics["loss"]), float(metrics["grad_norm"])
-        if not np.isfinite(loss + grad_norm):
-            raise FloatingPointError(
-                f"Step {step} has loss {loss} and gradient norm {grad_norm}; both should be "
-                "finite. The last checkpoint is from before. Lower the learning rate, or look at "
-                "the batch of that step."
-            )
-        self._tokens += num_tokens
-        seconds = time.monotonic() - self._last_report
-        if seconds >= _SECONDS_BETWEEN_REPORTS or step == self._num_steps:
-            values = {name: float(value) for name, value in metrics.items()}
-            self._report(step, values | {"tokens_per_second": self._tokens / max(seconds, 1e-9)})
-            self._last_report, self._tokens = time.monotonic(), 0
-
-
-def _reporters(writer: Any, on_step: OnStep | None) -> OnStep:
-    def report(step: int, metrics: dict[str, float]) -> None:
-        for name, value in metrics.items():
-            writer.add_scalar(name, value, step)
-        if on_step is not None:
-            on_step(step, metrics)
-
-    return report
 
 
 def _next_batch(batches: Batches, step: int, num_steps: int) -> Mapping[str, np.ndarray]:
@@ -292,7 +259,9 @@ def _next_batch(batches: Batches, step: int, num_steps: int) -> Mapping[str, np.
         ) from None
 
 
-def _num_tokens(batch: Mapping[str, np.ndarray]) -> int:
+def _num_tokens(batch: Mapping[str, np.ndarray], config: Config) -> int:
     return sum(
-        int(np.count_nonzero(batch[f"{side}_segment_ids"])) for side in ("encoder", "decoder")
+        int(np.count_nonzero(batch[name]))
+        for name in family_of(config).inputs
+        if name.endswith("segment_ids")
     )

@@ -1,19 +1,20 @@
 """What a training run leaves on record, and the guard against mixing two runs in one folder."""
 
 import json
+import os
 import uuid
 from typing import Any
 
 from etils import epath
 
-from models.configs import T5Config, config_to_json
+from models.configs import Config, config_to_json
 
 _ABSENT = "nothing"
 _MOST_DIFFERENCES = 10
 
 
 def prepare(
-    folder: epath.Path, config: T5Config, settings: dict[str, Any], recipe: dict[str, Any]
+    folder: epath.Path, config: Config, settings: dict[str, Any], recipe: dict[str, Any]
 ) -> None:
     """Writes `config.json` and `training.json`, or checks that they say the same.
 
@@ -59,6 +60,9 @@ def write_or_check(file: epath.Path, values: dict[str, Any]) -> None:
 
 def _write(file: epath.Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
+    if "://" in os.fspath(file):
+        file.write_text(text)  # an object appears whole, and has no other name before
+        return
     # A file that is there is whole: it gets its name last.
     draft = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
     try:

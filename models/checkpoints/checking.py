@@ -9,8 +9,9 @@ import numpy as np
 from etils import epath
 from flax import traverse_util
 
-from models.configs import T5Config
-from models.t5 import param_shapes
+from models.checkpoints.stored import StoredArray
+from models.configs import Config
+from models.families import param_shapes
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -18,7 +19,7 @@ Shapes = dict[str, tuple[int, ...]]
 _MODEL_INFO_LINE = re.compile(r"Variable +(\S+) +size +\d+ +shape +\((.*?)\) +partition spec")
 
 
-def check_params(params: Mapping[str, Any], config: T5Config, *, source: str) -> None:
+def check_params(params: Mapping[str, Any], config: Config, *, source: str) -> None:
     """Checks that parameters are those of a config.
 
     Args:
@@ -58,10 +59,16 @@ def check_model_info(params: Mapping[str, Any], checkpoint: epath.Path) -> None:
 
 
 def params_digest(params: Mapping[str, Any]) -> str:
-    """Returns the hexadecimal SHA-256 of path, dtype, shape and bytes of each array, by path."""
+    """Returns the hexadecimal SHA-256 of path, dtype, shape and bytes of each array, by path.
+
+    Args:
+        params: Nested dict, or flat dict by path, of arrays; stored ones are read one by one.
+    """
     digest = hashlib.sha256()
     for path, array in sorted(traverse_util.flatten_dict(params, sep="/").items()):
-        add_to_digest(digest, path, np.asarray(array))
+        add_to_digest(
+            digest, path, array.read() if isinstance(array, StoredArray) else np.asarray(array)
+        )
     return digest.hexdigest()
 
 

@@ -1,5 +1,6 @@
-"""Hugging Face folders of T5, mT5, umT5 and ByT5: `config.json` and safetensors, without torch."""
+"""Hugging Face folders of every T5: `config.json` and safetensors, without torch."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from models.checkpoints import hugging_face_hub, safetensors_files
+from models.checkpoints import hugging_face_hub, safetensors_files, sentence_transformers
 from models.checkpoints.hugging_face_names import (
     EMBEDDING,
     EMBEDDING_COPIES,
@@ -18,7 +19,9 @@ from models.checkpoints.hugging_face_names import (
     is_transposed,
 )
 from models.checkpoints.stored import StoredArray, StoredParams
-from models.configs import T5Config, config_from_json, config_to_json
+from models.configs import Config, T5Config, config_from_json, config_to_json
+
+_PROJECTION = "projection_layer/kernel"
 
 
 def find(path: epath.PathLike) -> epath.Path | None:
@@ -54,14 +57,23 @@ def read_config(folder: epath.PathLike) -> T5Config:
     """Reads the config of a folder from `find`, with float32 activations.
 
     Raises:
-        ValueError: As of `config_from_json`.
+        ValueError: As of `config_from_json`, or the model is no T5.
     """
     folder = epath.Path(folder)
     values = json.loads((folder / "config.json").read_text())
     # Since transformers 5 these say they are tied, with a head or without.
     if values.get("model_type") in ("mt5", "umt5") and HEAD in safetensors_files.read(folder):
         values["tie_word_embeddings"] = False
-    return config_from_json(values)
+    config = config_from_json(values)
+    if not isinstance(config, T5Config):
+        raise ValueError(
+            f"{folder} has a model of type {values['model_type']!r}; from Hugging Face only T5, mT5, "
+            "umT5 and ByT5 can be read. Train a decoder-only reference model with `prune train`."
+        )
+    projection = sentence_transformers.find_projection(folder)
+    if projection is None:
+        return config
+    return dataclasses.replace(config, embedding_dim=projection.shape[0])
 
 
 def stored_params(folder: epath.PathLike, config: T5Config) -> StoredParams:
@@ -89,13 +101,17 @@ def stored_params(folder: epath.PathLike, config: T5Config) -> StoredParams:
             f"{folder} has {_listed(unknown)}, and a T5 of its config.json does not. What can be "
             "read are T5, mT5, umT5 and ByT5 encoder-decoders, with adapters merged."
         )
-    return {path: _other_layout(path, tensors[name]) for path, name in names.items()}
+    params = {path: _other_layout(path, tensors[name]) for path, name in names.items()}
+    projection = sentence_transformers.find_projection(folder)
+    if projection is not None:
+        params[_PROJECTION] = _other_layout(_PROJECTION, projection)
+    return params
 
 
 def write(
     folder: epath.PathLike,
     params: StoredParams,
-    config: T5Config,
+    config: Config,
     *,
     max_file_bytes: int = safetensors_files.MAX_FILE_BYTES,
 ) -> None:
@@ -107,7 +123,20 @@ def write(
         config: Of the model.
         max_file_bytes: Above it there are several files with an index. Tensors are
             written one after another, each read when its turn comes.
+
+    Raises:
+        ValueError: The model is no T5, or has Sentence-T5's projection.
     """
+    if not isinstance(config, T5Config):
+        raise ValueError(
+            "A decoder-only model is not written for Hugging Face: its texts begin with the padding "
+            "token, of which generation there knows nothing. Leave it in t5x's layout."
+        )
+    if config.embedding_dim is not None:
+        raise ValueError(
+            "The model has Sentence-T5's projection, and only plain T5 is written for Hugging Face. "
+            "Use the folder that it came in, or t5x's layout."
+        )
     folder = epath.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     names = hugging_face_names(config)

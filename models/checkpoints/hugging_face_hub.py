@@ -16,6 +16,11 @@ _FILES = (
     "spiece.model",
     "tokenizer_config.json",
     "training.json",
+    # Of Sentence-T5.
+    "modules.json",
+    "*_Pooling/config.json",
+    "*_Dense/config.json",
+    "*_Dense/model.safetensors",
 )
 
 

@@ -19,14 +19,18 @@ UNUSED = ("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weigh
 
 
 def hugging_face_names(config: T5Config) -> dict[str, str]:
-    """Returns Hugging Face's name of every parameter, by its path in t5x's tree."""
+    """Returns Hugging Face's name of every parameter, by its path in t5x's tree.
+
+    That of Sentence-T5's projection is not among them; it lies in a file of its own.
+    """
     names = {
         "token_embedder/embedding": EMBEDDING,
         **_stack("encoder", config.num_encoder_layers, config),
-        **_stack("decoder", config.num_decoder_layers, config),
     }
-    if not config.tied_embedding:
-        names["decoder/logits_dense/kernel"] = HEAD
+    if config.num_decoder_layers:
+        names |= _stack("decoder", config.num_decoder_layers, config)
+        if not config.tied_embedding:
+            names["decoder/logits_dense/kernel"] = HEAD
     return names
 
 

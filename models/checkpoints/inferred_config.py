@@ -31,7 +31,8 @@ def config_from_params(params: Mapping[str, Any]) -> T5Config:
         if path not in shapes:
             raise ValueError(
                 f"These parameters have no {path}, so they are not a T5 of t5x's examples/t5 or "
-                f"scalable_t5. Found: {', '.join(sorted(shapes)[:5])}, ..."
+                "scalable_t5, and a decoder-only model needs its config.json beside the checkpoint. "
+                f"Found: {', '.join(sorted(shapes)[:5])}, ..."
             )
         return shapes[path]
 
@@ -45,6 +46,7 @@ def config_from_params(params: Mapping[str, Any]) -> T5Config:
         bias = "per_layer"
     layer = "layers_0/" if bias == "per_layer" else ""
     num_heads, num_buckets = shape(f"encoder/{layer}relpos_bias/rel_embedding")
+    projection = shapes.get("projection_layer/kernel")
     gated = "encoder/layers_0/mlp/wi_0/kernel" in shapes
     return T5Config(
         vocab_size=vocab_size,
@@ -57,5 +59,6 @@ def config_from_params(params: Mapping[str, Any]) -> T5Config:
         relative_attention_num_buckets=num_buckets,
         position_bias=bias,
         mlp="gated_gelu" if gated else "relu",
+        embedding_dim=projection[1] if projection else None,
         tied_embedding="decoder/logits_dense/kernel" not in shapes,
     )

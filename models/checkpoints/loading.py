@@ -22,7 +22,7 @@ from models.checkpoints import checkpoint_folders, hugging_face, scanned, t5x_le
 from models.checkpoints.checking import add_to_digest, check_model_info, check_params
 from models.checkpoints.inferred_config import config_from_params
 from models.checkpoints.stored import StoredParams
-from models.configs import T5Config, check_dtype, config_from_json
+from models.configs import Config, check_dtype, config_from_json
 from models.partitioning import param_shardings
 
 # Opens a display of progress over that many bytes; what it gives takes each array's bytes.
@@ -43,11 +43,11 @@ class StoredModel:
 
     Attributes:
         config: Its shape.
-        params: Its parameters by path, as `models.t5` has them.
+        params: Its parameters by path, as the networks here have them.
         name: For people: the last parts of the path, or the name on the Hugging Face hub.
     """
 
-    config: T5Config
+    config: Config
     params: StoredParams
     name: str
 
@@ -64,14 +64,14 @@ class LoadedModel:
         name: For people: the last parts of the path, or the name on the Hugging Face hub.
     """
 
-    config: T5Config
+    config: Config
     params: dict[str, Any]
     digest: str
     name: str
 
 
 def open_model(path: epath.PathLike) -> StoredModel:
-    """Opens a T5, checks every array's shape, and reads none.
+    """Opens a model, checks every array's shape, and reads none.
 
     Args:
         path: As for `load_model`.
@@ -113,8 +113,9 @@ def load_model(
     dtype: Literal["float32", "bfloat16"] = "float32",
     mesh: Mesh | None = None,
     progress: Progress = _no_progress,
+    encoder_only: bool = False,
 ) -> LoadedModel:
-    """Loads a T5 (1.0, 1.1, Flan-T5, mT5, umT5, ByT5).
+    """Loads a T5 of any kind, Sentence-T5 among them, or a decoder-only model of `prune train`.
 
     Arrays are read, cast and laid over the devices one after another, a few ahead, so that the
     host holds some of them and never a second copy of the model.
@@ -125,11 +126,14 @@ def load_model(
             - a folder of `checkpoint_STEP` folders, of which the latest is taken, or one of
               those, written by `prune train` or t5x (Orbax, or msgpack with or without zarr;
               of `examples/t5` or `scalable_t5`), or t5x's msgpack file alone. The config is
-              that of a `config.json` in either folder, else it is inferred from the shapes.
+              that of a `config.json` in either folder, else it is inferred from the shapes,
+              which do not tell that of a decoder-only model.
             - a Hugging Face folder with safetensors, or a name on the hub.
         dtype: Of activations; parameters are cast to it too.
         mesh: Devices to lay the parameters over; None puts them on the default device.
         progress: Shows how far it is; called once with the bytes to be read.
+        encoder_only: Leaves a decoder out of `params`, for embeddings. It is read all the same,
+            for the digest.
 
     Raises:
         FileNotFoundError: There is nothing at `path`, or nothing in a format known here.
@@ -138,7 +142,9 @@ def load_model(
     """
     check_dtype(dtype)
     model = open_model(path)
-    params, digest = _to_devices(model.params, jnp.dtype(dtype), mesh, progress)
+    params, digest = _to_devices(
+        model, jnp.dtype(dtype), mesh, progress, without="decoder/" if encoder_only else None
+    )
     return LoadedModel(
         config=dataclasses.replace(model.config, dtype=dtype),
         params=params,
@@ -148,12 +154,18 @@ def load_model(
 
 
 def _to_devices(
-    stored: StoredParams, dtype: np.dtype, mesh: Mesh | None, progress: Progress
+    model: StoredModel,
+    dtype: np.dtype,
+    mesh: Mesh | None,
+    progress: Progress,
+    *,
+    without: str | None = None,
 ) -> tuple[dict[str, Any], str]:
-    """The nested arrays on the devices, and the digest of the stored ones."""
+    """The nested arrays on the devices, `without` those below a path; the digest of all stored."""
+    stored = model.params
     shardings: Mapping[str, Any] = {}
     if mesh is not None:
-        tree = param_shardings(traverse_util.unflatten_dict(stored, sep="/"), mesh)
+        tree = param_shardings(model.config, traverse_util.unflatten_dict(stored, sep="/"), mesh)
         shardings = traverse_util.flatten_dict(tree, sep="/")
     digest = hashlib.sha256()
     arrays = {}
@@ -161,9 +173,10 @@ def _to_devices(
     with progress(num_bytes) as advance:
         for path, array in _read_ahead(stored):
             add_to_digest(digest, path, array)
-            arrays[path] = jax.device_put(array.astype(dtype, copy=False), shardings.get(path))
-            # Or else what was sent but has not arrived piles up in host memory.
-            arrays[path].block_until_ready()
+            if without is None or not path.startswith(without):
+                arrays[path] = jax.device_put(array.astype(dtype, copy=False), shardings.get(path))
+                # Or else what was sent but has not arrived piles up in host memory.
+                arrays[path].block_until_ready()
             advance(array.nbytes)
     return traverse_util.unflatten_dict(arrays, sep="/"), digest.hexdigest()
 
@@ -188,7 +201,7 @@ def _finish(
     return path, future.result()
 
 
-def _config_beside(checkpoint: epath.Path) -> T5Config | None:
+def _config_beside(checkpoint: epath.Path) -> Config | None:
     for folder in (checkpoint, checkpoint.parent):
         if (folder / "config.json").exists():
             return config_from_json(json.loads((folder / "config.json").read_text()))

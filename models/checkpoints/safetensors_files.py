@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import fsspec
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
@@ -32,13 +33,8 @@ def read(folder: epath.Path) -> dict[str, StoredArray]:
 
     Raises:
         FileNotFoundError: A file that the index names is missing.
-        ValueError: A file is damaged, a tensor has a dtype that no T5 has, or the folder is in
-            an object store.
+        ValueError: A file is damaged, or a tensor has a dtype that no T5 has.
     """
-    if "://" in os.fspath(folder):
-        raise ValueError(
-            f"safetensors are read from local folders only, not from {folder}. Copy it first."
-        )
     files = [folder / _SINGLE]
     if (folder / _INDEX).exists():
         index = json.loads((folder / _INDEX).read_text())
@@ -47,7 +43,8 @@ def read(folder: epath.Path) -> dict[str, StoredArray]:
         raise FileNotFoundError(
             f"{folder} has no {', '.join(missing)}, which {_INDEX} names. Download it again."
         )
-    return {name: tensor for file in files for name, tensor in _read_file(file).items()}
+    read_file = _read_object if "://" in os.fspath(folder) else _read_file
+    return {name: tensor for file in files for name, tensor in read_file(file).items()}
 
 
 def write(
@@ -111,6 +108,40 @@ def _read_file(file: epath.Path) -> dict[str, StoredArray]:
         )
         for name, part in slices.items()
     }
+
+
+def _read_object(file: epath.Path) -> dict[str, StoredArray]:
+    """As `_read_file`, where nothing can be mapped into memory: each tensor is one request."""
+    fs, path = fsspec.core.url_to_fs(os.fspath(file))
+    size = fs.info(path)["size"]
+    header_end = 8 + int.from_bytes(fs.cat_file(path, start=0, end=8), "little")
+    try:
+        header = (
+            json.loads(fs.cat_file(path, start=8, end=header_end)) if header_end <= size else {}
+        )
+    except ValueError:
+        header = {}
+    header.pop("__metadata__", None)
+    ends = [part["data_offsets"][1] for part in header.values()]
+    if not header or header_end + max(ends) != size:
+        raise ValueError(
+            f"{file} is no whole safetensors file: it has {size:,} bytes, and its header does not "
+            "add up to that. Copy or write it again."
+        )
+    tensors = {}
+    for name, part in header.items():
+        begin, end = (header_end + offset for offset in part["data_offsets"])
+        shape, dtype = tuple(part["shape"]), _dtype(part["dtype"], name, file)
+        read = functools.partial(_read_range, file, begin, end, shape, dtype)
+        tensors[name] = StoredArray(shape=shape, dtype=dtype, read=read)
+    return tensors
+
+
+def _read_range(
+    file: epath.Path, begin: int, end: int, shape: tuple[int, ...], dtype: np.dtype
+) -> np.ndarray:
+    fs, path = fsspec.core.url_to_fs(os.fspath(file))
+    return np.frombuffer(fs.cat_file(path, start=begin, end=end), dtype).reshape(shape)
 
 
 def _read_tensor(file: epath.Path, name: str) -> np.ndarray:

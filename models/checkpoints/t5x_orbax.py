@@ -5,6 +5,7 @@ once all is written (or, where the file system cannot, writes `commit_success.tx
 """
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -95,6 +96,19 @@ def read(path: epath.PathLike) -> tuple[int, dict[str, Any], dict[str, Any], Any
     return int(tree["state"]["step"]), tree["target"], tree["state"]["param_states"], data_state
 
 
+def check_writable(folder: epath.PathLike) -> None:
+    """Refuses a folder that `write` cannot write to.
+
+    Raises:
+        ValueError: It is in an object store that Orbax does not write to.
+    """
+    if os.fspath(folder).startswith("s3://"):
+        raise ValueError(
+            f"{folder}: t5x's checkpoints are not written to s3://, only read from it. Give a folder "
+            "on a disk or at gs://, and copy the folder to s3:// when it is there."
+        )
+
+
 def write(
     folder: epath.PathLike,
     step: int,
@@ -116,6 +130,7 @@ def write(
             to restore its own dataset iterator.
         keep: How many checkpoints to keep, the latest; None keeps all.
     """
+    check_writable(folder)
     options = ocp.CheckpointManagerOptions(
         step_prefix=PREFIX, max_to_keep=keep, enable_async_checkpointing=False
     )

@@ -32,7 +32,17 @@ def kvstore(folder: epath.Path) -> Spec:
     if not scheme:
         return {"driver": "file", "path": f"{folder}/"}
     bucket, _, key = rest.partition("/")
-    return {"driver": _DRIVERS[scheme], "bucket": bucket, "path": f"{key}/"}
+    spec = {"driver": _DRIVERS[scheme], "bucket": bucket, "path": f"{key}/"}
+    if scheme == "s3" and (endpoint := os.environ.get("AWS_ENDPOINT_URL")):
+        # TensorStore, unlike others, does not look for it.
+        return {
+            **spec,
+            "endpoint": endpoint,
+            "aws_region": os.environ.get("AWS_REGION", "us-east-1"),
+        }
+    if scheme == "gs" and (emulator := os.environ.get("STORAGE_EMULATOR_HOST")):
+        os.environ.setdefault("TENSORSTORE_GCS_HTTP_URL", emulator)
+    return spec
 
 
 def ocdbt(folder: epath.Path, name: str) -> Spec:

@@ -13,7 +13,14 @@ import orbax.checkpoint as ocp
 import pytest
 from flax import serialization, traverse_util
 
-from models.checkpoints import hugging_face, load_model, loading, open_model, params_digest
+from models.checkpoints import (
+    StoredModel,
+    hugging_face,
+    load_model,
+    loading,
+    open_model,
+    params_digest,
+)
 from models.checkpoints.stored import StoredArray
 from models.configs import T5Config, config_to_json
 from models.partitioning import make_mesh
@@ -96,7 +103,8 @@ def test_the_host_holds_few_arrays_at_a_time(monkeypatch, params):
         for path, a in flat(params).items()
     }
     # A cast copies, so that none of these can live on as the device's.
-    loaded, _ = loading._to_devices(stored, jnp.dtype("bfloat16"), None, loading._no_progress)
+    model = StoredModel(config=CONFIG, params=stored, name="model")
+    loaded, _ = loading._to_devices(model, jnp.dtype("bfloat16"), None, loading._no_progress)
     assert len(jax.tree.leaves(loaded)) == len(stored) > 50
     assert most <= loading._READ_AHEAD + 3
 

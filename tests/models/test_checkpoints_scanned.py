@@ -9,7 +9,8 @@ from flax import serialization, traverse_util
 from models.checkpoints import load_model, params_digest, scanned
 from models.checkpoints.stored import StoredArray
 from models.configs import T5Config
-from models.t5 import T5, head_kernel, param_shapes
+from models.families import param_shapes
+from models.t5 import T5, head_kernel
 
 UMT5 = T5Config(
     vocab_size=48,

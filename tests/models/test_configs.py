@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 import transformers
 
+from models import t5_configs
 from models.checkpoints.inferred_config import config_from_params
 from models.configs import (
     SIZES,
@@ -12,7 +13,7 @@ from models.configs import (
     config_to_json,
     named_config,
 )
-from models.t5 import param_shapes
+from models.families import param_shapes
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -20,7 +21,7 @@ def test_config_survives_json(name):
     assert config_from_json(config_to_json(SIZES[name])) == SIZES[name]
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", t5_configs.SIZES)
 def test_config_is_inferred_from_shapes(name):
     assert config_from_params(param_shapes(SIZES[name])) == SIZES[name]
 
@@ -55,6 +56,12 @@ def test_hugging_face_defaults_for_absent_keys():
         ("mt5_small", 300.2),
         ("umt5_small", 306.6),
         ("byt5_small", 299.6),
+        # The papers' names, with their own table and context.
+        ("gpt_124m", 126.0),
+        ("gpt_1_5b", 1560.8),
+        ("mpt_125m", 123.6),
+        ("mpt_1b", 1311.2),
+        ("mpt_3b", 2645.7),
     ],
 )
 def test_public_sizes_have_their_published_number_of_parameters(name, millions):
@@ -65,10 +72,14 @@ def test_public_sizes_have_their_published_number_of_parameters(name, millions):
 
 
 def test_unknown_names_list_the_known():
-    with pytest.raises(ValueError, match=r"Unknown model size 't6'.*tiny.*t5_1_1_xxl"):
+    with pytest.raises(ValueError, match=r"Unknown model size 't6'.*tiny.*t5_1_1_xxl.*mpt_3b"):
         named_config("t6")
     with pytest.raises(ValueError, match=r"mlp is 'silu'.*relu, gated_gelu"):
         dataclasses.replace(SIZES["tiny"], mlp="silu")
+    with pytest.raises(ValueError, match=r"architecture is 'bloom'.*gpt2, mpt"):
+        dataclasses.replace(SIZES["gpt_tiny"], architecture="bloom")
+    with pytest.raises(ValueError, match="d_model is 128 and num_heads is 3; heads must divide"):
+        dataclasses.replace(SIZES["gpt_tiny"], num_heads=3)
 
 
 def test_dtypes_are_checked_and_float16_is_explained():
@@ -83,6 +94,8 @@ def test_dtypes_are_checked_and_float16_is_explained():
     ("name", "size"),
     [
         ("mini", "mini"),
+        ("GPT-1.5B", "gpt_1_5b"),
+        ("mpt-125m", "mpt_125m"),
         ("t5_1_1_small", "t5_1_1_small"),
         ("google-t5/t5-3b", "t5_3b"),
         ("t5_11B", "t5_11b"),
@@ -143,11 +156,45 @@ def test_unreadable_json_is_named():
         config_from_json({key: value for key, value in values.items() if key != "d_kv"})
 
 
+@pytest.mark.parametrize("name", ["gpt_tiny", "mpt_tiny"])
+def test_decoder_only_json_is_hugging_faces(name):
+    config = dataclasses.replace(SIZES[name], num_layers=3, d_ff=512, context_length=64)
+    values = config_to_json(config)
+    cls = {"gpt2": transformers.GPT2Config, "mpt": transformers.MptConfig}[config.architecture]
+    theirs = cls(**values)
+    assert (theirs.hidden_size, theirs.num_hidden_layers, theirs.vocab_size) == (
+        128,
+        3,
+        config.vocab_size,
+    )
+    assert config_from_json(theirs.to_dict()) == config
+    layers = "n_layer" if config.architecture == "gpt2" else "n_layers"
+    with pytest.raises(ValueError, match=f"has no {layers}; every config of model_type"):
+        config_from_json({key: value for key, value in values.items() if key != layers})
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "message"),
+    [
+        ("gpt_tiny", {"activation_function": "relu"}, "activation_function 'relu'.*'gelu_new'"),
+        ("mpt_tiny", {"no_bias": False}, "no_bias False.*only True"),
+        ("mpt_tiny", {"attn_config": {"alibi": False}}, "attn_config.alibi False"),
+        ("mpt_tiny", {"attn_config": {"clip_qkv": 8}}, "attn_config.clip_qkv 8"),
+        ("gpt_tiny", {"tie_word_embeddings": False}, "tie_word_embeddings False"),
+    ],
+)
+def test_variants_of_decoder_only_models_are_refused(name, variant, message):
+    with pytest.raises(ValueError, match=message):
+        config_from_json({**config_to_json(SIZES[name]), **variant})
+
+
 def test_other_trees_are_refused():
     tree = param_shapes(SIZES["tiny"])
     scanned = {**tree, "encoder": {"encoder": tree["encoder"]["layers_0"]}}
     with pytest.raises(ValueError, match="no encoder/relpos_bias/rel_embedding"):
         config_from_params(scanned)
+    with pytest.raises(ValueError, match=r"a decoder-only model needs its config\.json beside"):
+        config_from_params(param_shapes(SIZES["gpt_tiny"]))
 
 
 def test_config_is_keyword_only():

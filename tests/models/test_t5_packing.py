@@ -6,7 +6,7 @@ import pytest
 
 from models.configs import T5Config
 from models.relative_positions import RelativePositionBias, relative_position_buckets
-from models.scoring_model import make_token_nll_fn
+from models.scoring_model import make_token_statistics_fn
 from models.t5 import init_params
 
 CONFIG = T5Config(
@@ -58,7 +58,7 @@ def test_packed_documents_score_as_alone(params):
     rng = np.random.default_rng(0)
     # The first is longer than the others' offsets, the last is one token.
     documents = [document(rng, 33, 9), document(rng, 12, 20), document(rng, 1, 1)]
-    score = make_token_nll_fn(CONFIG, params)
+    score = make_token_statistics_fn(CONFIG, params)
     packed = np.asarray(score(row(documents, 50, 32))["nll"])[0]
     alone = [np.asarray(score(row([doc], 33, 20))["nll"])[0] for doc in documents]
     lengths = [len(doc["decoder_target_tokens"]) for doc in documents]
@@ -69,7 +69,7 @@ def test_packed_documents_score_as_alone(params):
 
 def test_padding_changes_nothing_and_scores_zero(params):
     rng = np.random.default_rng(1)
-    doc, score = document(rng, 10, 6), make_token_nll_fn(CONFIG, params)
+    doc, score = document(rng, 10, 6), make_token_statistics_fn(CONFIG, params)
     tight = np.asarray(score(row([doc], 10, 6))["nll"])[0]
     loose = np.asarray(score(row([doc], 40, 16))["nll"])[0]
     np.testing.assert_allclose(loose[:6], tight, atol=1e-5)
@@ -80,7 +80,7 @@ def test_padding_changes_nothing_and_scores_zero(params):
 
 def test_decoder_does_not_see_the_future(params):
     rng = np.random.default_rng(2)
-    batch, score = row([document(rng, 10, 8)], 10, 8), make_token_nll_fn(CONFIG, params)
+    batch, score = row([document(rng, 10, 8)], 10, 8), make_token_statistics_fn(CONFIG, params)
     before = np.asarray(score(batch)["nll"])[0]
     batch["decoder_input_tokens"][0, 5] += 1
     after = np.asarray(score(batch)["nll"])[0]

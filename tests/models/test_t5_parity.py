@@ -10,8 +10,9 @@ import torch
 import transformers
 
 from models.configs import T5Config, config_to_json
+from models.families import param_shapes
 from models.relative_positions import relative_position_buckets
-from models.t5 import T5, head_kernel, param_shapes
+from models.t5 import T5, head_kernel
 
 SHAPE = {
     "vocab_size": 61,

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from models.token_losses import token_nll, token_nll_and_logsumexp
+from models.token_losses import token_nll, token_nll_and_el2n, token_nll_and_logsumexp
 
 
 def inputs(B=3, T=7, D=16, V=50, dtype=np.float32):
@@ -44,9 +44,41 @@ def test_values_and_gradients_equal_the_definition(chunk):
     np.testing.assert_allclose(gradients[1], kernel_gradient, atol=1e-4)
 
 
+def softmax(logits):
+    p = np.exp(logits - logits.max(-1, keepdims=True))
+    return p / p.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("chunk", [4, 1000])
+@pytest.mark.parametrize("sharpness", [0.01, 1.0, 3.0, 100.0])
+def test_el2n_is_the_norm_of_softmax_minus_one_hot(chunk, sharpness):
+    hidden, kernel, targets = inputs()
+    kernel = kernel * np.float32(sharpness)
+    logits = np.float64(hidden) @ np.float64(kernel)
+    # Half of the targets are what the model is surest of.
+    targets[:, ::2] = logits.argmax(-1)[:, ::2]
+    expected = np.linalg.norm(softmax(logits) - np.eye(kernel.shape[1])[targets], axis=-1)
+    nll, el2n = token_nll_and_el2n(hidden, kernel, targets, chunk=chunk)
+    assert el2n.dtype == jnp.float32
+    np.testing.assert_allclose(el2n, expected, rtol=1e-3, atol=1e-6)
+    np.testing.assert_array_equal(nll, token_nll(hidden, kernel, targets, chunk=chunk))
+
+
+def test_el2n_of_sure_predictions_is_near_zero_and_not_nan():
+    """Where 1 - 2 p + sum p^2 in float32 is noise around zero."""
+    kernel_DV = np.diag(np.float32([9.0, 1.0, 0.0]))
+    hidden_BTD = np.float32([[[1, 0, 0], [1.5, 0, 0], [100, 0, 0]]])
+    logits = np.float64(hidden_BTD @ kernel_DV)
+    expected = np.linalg.norm(softmax(logits) - np.eye(3)[0], axis=-1)
+    found = token_nll_and_el2n(hidden_BTD, kernel_DV, np.zeros((1, 3), np.int32))[1]
+    assert 0 < expected[0, 1] < 1e-5
+    np.testing.assert_allclose(found, expected, rtol=0.1, atol=1e-12)
+
+
 def test_large_logits_do_not_overflow():
     hidden, kernel, targets = inputs()
-    assert np.isfinite(token_nll(1e4 * hidden, kernel, targets)).all()
+    for values in token_nll_and_el2n(1e4 * hidden, kernel, targets):
+        assert np.isfinite(values).all()
 
 
 def test_bfloat16_hidden_states_give_float32_statistics():
