@@ -9,6 +9,7 @@ manifest gives the same bytes on the same kind of device: nothing in a unit's
 file depends on when, where or in which order it was written.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -16,15 +17,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from etils import epath
 
 from pruning.documents import SourceFile, Unit, cut_into_units
-from pruning.expressions import Expression, parse_expression
-from pruning.publishing import publish_bytes
+from pruning.expression_grammar import parse_expression
+from pruning.expressions import Expression
+from pruning.object_stores import is_object, objects_below
+from pruning.publishing import publish_bytes, publish_bytes_once
+from pruning.sealed_parquet import read_sealed, sealed_bytes
 
 FORMAT = "t5x-pruning scores"
-VERSION = 1
+VERSION = 2
+SUCCESS = "_SUCCESS"
+# Beside the manifest: what learners have learnt, before the store has one.
+FITTED = "fitted"
 
 # Columns that every store has, beside those of its scorers and carried fields.
 FACTS: dict[str, pa.DataType] = {
@@ -52,6 +58,8 @@ NOT_COMPARED = (
     ("code_version",),
     ("model", "name"),
     ("vocabulary", "name"),
+    ("table", "name"),
+    ("embeddings", "name"),
 )
 
 
@@ -78,12 +86,12 @@ class ScoreStore:
 
     @property
     def score_columns(self) -> dict[str, dict[str, str]]:
-        """Scorers' columns by name, the main one first, each with unit, keeps and meaning.
+        """Scorers' columns of numbers by name, the main one first: unit, keeps and meaning.
 
         Those of expressions follow; which end of them a user keeps is not known.
         """
         computed = {"unit": "none", "keeps": "unknown", "meaning": "computed from the others"}
-        stored = {c["name"]: c for c in self.manifest["columns"]}
+        stored = {c["name"]: c for c in self.manifest["columns"] if not c.get("size")}
         return stored | {name: {"name": name, **computed} for name in self.expressions}
 
     @property
@@ -93,7 +101,10 @@ class ScoreStore:
 
     @property
     def schema(self) -> pa.Schema:
-        scores = {c["name"]: pa.float32() for c in self.manifest["columns"]}
+        scores = {
+            c["name"]: pa.list_(pa.float16(), c["size"]) if c.get("size") else pa.float32()
+            for c in self.manifest["columns"]
+        }
         fields = {name: pa.string() for name in self.fields}
         return pa.schema([*scores.items(), *FACTS.items(), *fields.items()])
 
@@ -115,7 +126,23 @@ class ScoreStore:
 
     def missing_units(self) -> list[Unit]:
         """Units that are not on disk, in order."""
-        return [unit for unit in self.units if not self.path(unit).exists()]
+        appeared = self.appeared(self.units)
+        return [unit for unit in self.units if unit not in appeared]
+
+    def appeared(self, units: Iterable[Unit]) -> dict[Unit, float]:
+        """Those of the units that are on disk, in their order, and when they were written.
+
+        In seconds since 1970. An object store is asked once, and not for each unit.
+        """
+        if is_object(self.folder):
+            found = objects_below(self.folder)
+            names = {unit: os.fspath(self.path(unit).relative_to(self.folder)) for unit in units}
+            return {unit: found[name] for unit, name in names.items() if name in found}
+        times = {}
+        for unit in units:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                times[unit] = os.stat(self.path(unit)).st_mtime
+        return times
 
     def write(self, unit: Unit, table: pa.Table) -> None:
         """Writes one unit in one step. Written twice, it has the same bytes."""
@@ -126,9 +153,7 @@ class ScoreStore:
             )
         path = self.path(unit)
         path.parent.mkdir(parents=True, exist_ok=True)
-        buffer = pa.BufferOutputStream()
-        pq.write_table(table, buffer, compression="zstd", row_group_size=unit.num_rows)
-        publish_bytes(path, buffer.getvalue().to_pybytes())
+        publish_bytes(path, sealed_bytes(table))
 
     def read(self, unit: Unit, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of one unit.
@@ -153,12 +178,10 @@ class ScoreStore:
 
     def _read_file(self, unit: Unit, columns: Sequence[str] | None) -> pa.Table:
         path = self.path(unit)
+        data = path.read_bytes()
         try:
-            # Not `pq.read_table`: it leaves the buffer to a thread of Arrow's, and when that
-            # lets go of it while the interpreter exits, the process aborts.
-            file = pq.ParquetFile(pa.BufferReader(path.read_bytes()))
-            table = file.read(None if columns is None else list(columns), use_threads=False)
-        except (pa.ArrowInvalid, OSError) as error:
+            table = read_sealed(data, columns)
+        except OSError as error:
             raise ValueError(
                 f"{path} cannot be read: {error}. Delete it and run `prune score` again: "
                 "only this unit is scored anew."
@@ -175,17 +198,16 @@ class ScoreStore:
 
         Units that are not there (a sample, or an unfinished run) are left out.
         """
-        for unit in self.units:
-            if self.path(unit).exists():
-                yield unit, self.read(unit, columns)
+        for unit in self.appeared(self.units):
+            yield unit, self.read(unit, columns)
 
     @property
     def is_complete(self) -> bool:
-        return (self.folder / "_SUCCESS").exists()
+        return (self.folder / SUCCESS).exists()
 
     def write_success(self, counts: Mapping[str, Any]) -> None:
         """Marks the store as complete. Called when every unit is there."""
-        publish_bytes(self.folder / "_SUCCESS", _json_bytes(counts))
+        publish_bytes(self.folder / SUCCESS, _json_bytes(counts))
 
 
 def make_manifest(
@@ -218,7 +240,7 @@ def make_manifest(
         "format": FORMAT,
         "version": VERSION,
         "scorers": {name: dict(value) for name, value in scorers.items()},
-        "columns": [dict(c) for c in columns],
+        "columns": [{k: v for k, v in c.items() if v is not None} for c in columns],
         **settings,
         "unit_rows": unit_rows,
         "source": {"kind": source["spec"].partition(":")[0], **source},
@@ -259,26 +281,30 @@ def create_or_continue(folder: str | os.PathLike, manifest: Mapping[str, Any]) -
     """
     root = epath.Path(folder)
     path = root / "manifest.json"
-    if path.exists():
-        store = open_store(root)
-        difference = first_difference(store.manifest, _as_json(manifest))
-        if difference:
-            where, found, wanted = difference
-            touched = where.endswith(": mark")
-            raise ValueError(
-                f"Score store {root} was written with {where} = {found}, this run has {wanted}. "
-                + (TOUCHED if touched else "")
-                + "Give another --output, or delete the folder."
-            )
-        return store
     # A file of a writer that died before it could rename begins with a dot.
-    if root.exists() and any(not path.name.startswith(".") for path in root.iterdir()):
+    others = [p for p in root.iterdir() if not is_ours(p.name)] if root.exists() else []
+    if others and not path.exists():
         raise ValueError(
             f"{root} is not empty and not a score store. Give another --output, or empty it."
         )
     root.mkdir(parents=True, exist_ok=True)
-    publish_bytes(path, _json_bytes(manifest))
-    return open_store(root)
+    publish_bytes_once(path, _json_bytes(manifest))
+    # Whoever wrote it: several processes may begin one store.
+    store = open_store(root)
+    difference = first_difference(store.manifest, _as_json(manifest))
+    if difference:
+        where, found, wanted = difference
+        raise ValueError(
+            f"Score store {root} was written with {where} = {found}, this run has {wanted}. "
+            + (TOUCHED if where.endswith(": mark") else "")
+            + "Give another --output, or delete the folder."
+        )
+    return store
+
+
+def is_ours(name: str) -> bool:
+    """Whether a file or folder of that name may lie in a store that has no manifest yet."""
+    return name.startswith(".") or name == FITTED
 
 
 def first_difference(

@@ -10,25 +10,22 @@ import concurrent.futures
 import dataclasses
 import queue
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
 import pyarrow as pa
 
+from pruning.ahead import ahead
 from pruning.documents import DocumentId, Unit
-from pruning.hashing import id_hash
 from pruning.packing import Batch
 from pruning.prepared_units import Preparation, PreparedUnit, prepare
 from pruning.progress import Advance, progress
 from pruning.score_store import ScoreStore
 from pruning.scorers import ScorableDocuments, Scorer
+from pruning.sharding import stop_at_sigterm
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-# One batch to per-token statistics [B, T] by name; returns before they are computed.
+# One batch to per-token statistics [B, T] or [B, T, D] by name; returns before they are computed.
 TokenStatistics = Callable[[Batch], Mapping[str, object]]
 
 # A unit's results in the order of its batches, as they are sent; None where the model failed.
@@ -65,23 +62,6 @@ class Throughput:
         return self.tokens / max(self.seconds, 1e-9)
 
 
-def sampled_units(units: Sequence[Unit], share: float | None, seed: int) -> list[Unit]:
-    """A seeded share of the units, at least one, in order; a larger share contains a smaller.
-
-    Args:
-      units: all units of the store.
-      share: in (0, 1], or None for all.
-      seed: of the draw.
-    """
-    if share is None:
-        return list(units)
-    if not 0 < share <= 1:
-        raise ValueError(f"sample is {share}; it is a share of the units, above 0 and at most 1.")
-    drawn = sorted(units, key=lambda u: int(id_hash(u.file, u.first_row, seed)))
-    chosen = set(drawn[: max(1, int(np.ceil(share * len(units))))])
-    return [unit for unit in units if unit in chosen]
-
-
 def score_units(
     store: ScoreStore,
     units: Sequence[Unit],
@@ -101,21 +81,25 @@ def score_units(
       model: gives what the scorers need; None if they need nothing.
       batch_rows: rows of each batch that the model gets.
 
+    Asked to end by SIGTERM, it finishes the units that the device has begun.
+
     Raises:
       ValueError: the source is not what the manifest says, or with `how.strict`
         the first record that cannot be scored.
+      InterruptedError: it was asked to end, and what it had begun is written.
     """
-    todo = [unit for unit in units if not store.path(unit).exists()]
+    written = store.appeared(units)
+    todo = [unit for unit in units if unit not in written]
     rows = sum(unit.num_rows for unit in units)
     rows_done = rows - sum(unit.num_rows for unit in todo)
     with (
-        concurrent.futures.ThreadPoolExecutor(1, "prepare") as preparing,
         concurrent.futures.ThreadPoolExecutor(1, "write") as writing,
         progress("score", rows, "documents", rows_done) as advance,
+        stop_at_sigterm() as stopping,
     ):
         meter = _Meter(advance, batch_rows)
         writes: list[concurrent.futures.Future] = []
-        for prepared in _ahead(preparing, lambda unit: prepare(unit, how), todo):
+        for prepared in ahead(lambda unit: prepare(unit, how), todo, most=UNITS_AHEAD):
             batches = _batches(prepared, model, batch_rows)
             results: Results = queue.SimpleQueue()
             writes.append(
@@ -124,8 +108,16 @@ def score_units(
             _send(batches, model, results)
             while len(writes) > UNITS_AHEAD:
                 writes.pop(0).result()
+            if stopping.is_set():
+                break
         for write in writes:
             write.result()
+        left = len(todo) - len(store.appeared(todo))
+        if stopping.is_set() and left:
+            raise InterruptedError(
+                f"Stopped by SIGTERM: {len(todo) - left:,} units are written, {left:,} are left. The "
+                "same command goes on."
+            )
     return meter.done
 
 
@@ -152,19 +144,6 @@ class _Meter:
         done.seconds = time.monotonic() - self._begun
         rates = {"tokens": f"{done.tokens_per_second:,.0f}/s", "fill": f"{done.fill:.1%}"}
         self._advance(documents, **(rates if prepared.packed is not None else {}))
-
-
-def _ahead(
-    pool: concurrent.futures.Executor, work: Callable[[T], R], items: Sequence[T]
-) -> Iterator[R]:
-    """`map` that runs at most UNITS_AHEAD items ahead of who reads it."""
-    waiting: list[concurrent.futures.Future] = []
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) > UNITS_AHEAD:
-            yield waiting.pop(0).result()
-    while waiting:
-        yield waiting.pop(0).result()
 
 
 def _batches(prepared: PreparedUnit, model: TokenStatistics | None, batch_rows: int) -> list[Batch]:
@@ -208,17 +187,55 @@ def _finish(
     if not num_results:
         meter.add(prepared, 0, 1)
     documents = _scorable_documents(prepared, batches)
-    columns: dict[str, np.ndarray] = {}
-    failed = np.zeros(len(prepared.scorable), bool)
+    columns, failed = score_columns(
+        scorers, documents, prepared.scorable, num_rows=prepared.unit.num_rows
+    )
+    arrays = {**prepared.facts, **prepared.fields, "reason": _reasons(prepared, failed)}
+    made = {
+        name: pa.array(values, store.schema.field(name).type) for name, values in arrays.items()
+    }
+    store.write(prepared.unit, pa.table({**made, **columns}).select(store.schema.names))
+
+
+def score_columns(
+    scorers: Sequence[Scorer], documents: ScorableDocuments, at: np.ndarray, *, num_rows: int
+) -> tuple[dict[str, pa.Array], np.ndarray]:
+    """Scores some rows of a unit.
+
+    Args:
+      scorers: to ask.
+      documents: M of the unit.
+      at: the unit's rows that these are, [M].
+      num_rows: of the unit.
+
+    Returns:
+      The scorers' columns over all rows of the unit, NaN (vectors: null) where there is no
+      finite number; and bool [M], where the main column of some scorer has none.
+    """
+    columns: dict[str, pa.Array] = {}
+    failed_M = np.zeros(len(at), bool)
     for scorer in scorers:
         scores = scorer.score(documents)
-        failed |= ~np.isfinite(scores[scorer.columns[0].name])
-        for name, score_N in scores.items():
-            columns[name] = np.full(prepared.unit.num_rows, np.nan, np.float32)
-            columns[name][prepared.scorable] = np.where(np.isfinite(score_N), score_N, np.nan)
-    arrays = {**columns, **prepared.facts, **prepared.fields, "reason": _reasons(prepared, failed)}
-    table = pa.table({f.name: pa.array(arrays[f.name], f.type) for f in store.schema}, store.schema)
-    store.write(prepared.unit, table)
+        for column in scorer.columns:
+            values_M = scores[column.name]
+            if column.size is None:
+                is_finite_M = np.isfinite(values_M)
+                row_N = np.full(num_rows, np.nan, np.float32)
+                row_N[at[is_finite_M]] = values_M[is_finite_M]
+                columns[column.name] = pa.array(row_N)
+            else:
+                half_MD = values_M.reshape(-1, column.size).astype(np.float16)
+                is_finite_M = np.isfinite(half_MD).all(axis=1)
+                row_ND = np.zeros((num_rows, column.size), np.float16)
+                row_ND[at[is_finite_M]] = half_MD[is_finite_M]
+                missing_N = np.ones(num_rows, bool)
+                missing_N[at[is_finite_M]] = False
+                columns[column.name] = pa.FixedSizeListArray.from_arrays(
+                    pa.array(row_ND.reshape(-1)), column.size, mask=pa.array(missing_N)
+                )
+            if column == scorer.columns[0]:
+                failed_M |= ~is_finite_M
+    return columns, failed_M
 
 
 def _scorable_documents(
@@ -230,14 +247,20 @@ def _scorable_documents(
         return np.array([facts[name][i] for i in at], np.int64)
 
     documents = ScorableDocuments(
-        file=prepared.unit.file, rows_N=prepared.unit.first_row + at, n_bytes_N=fact("n_bytes")
+        file=prepared.unit.file,
+        rows_N=prepared.unit.first_row + at,
+        n_bytes_N=fact("n_bytes"),
+        text_hash_N=fact("text_hash"),
+        texts_N=prepared.texts,
     )
     if packed is None:
         return documents
     sums = {}
     for name, values in batches.items():
-        sums_P = packed.sums(np.concatenate(values) if values else np.zeros(0))
-        sums[name] = np.bincount(prepared.document_P, sums_P, len(at))
+        sums_P = packed.sums(np.concatenate(values) if values else np.zeros((0, 0)))
+        # A document's windows stand one after the other, and each document has one.
+        first_N = np.searchsorted(prepared.document_P, np.arange(len(at)))
+        sums[name] = np.add.reduceat(sums_P, first_N) if len(at) else sums_P
     return dataclasses.replace(
         documents,
         n_tokens_N=fact("n_tokens"),

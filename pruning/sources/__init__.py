@@ -21,12 +21,12 @@ _FILE_SOURCES: Mapping[str, Callable[..., Source]] = MappingProxyType(
 )
 
 # Kinds that need TensorFlow: `seqio_tasks` opens them.
-SEQIO_KINDS = ("seqio", "tfds", "export")
-KINDS = (*_FILE_SOURCES, "python_docs", *SEQIO_KINDS)
+SEQIO_KINDS = ("seqio", "tfds")
+KINDS = (*_FILE_SOURCES, "python_docs", "export", *SEQIO_KINDS)
 
 _EXAMPLES = (
-    "jsonl:PATTERN, parquet:PATTERN, text:PATTERN, python_docs:, and through seqio_tasks "
-    "tfds:NAME/CONFIG:VERSION, seqio:TASK and export:DIR"
+    "jsonl:PATTERN, parquet:PATTERN, text:PATTERN, python_docs:, export:DIR, and through "
+    "seqio_tasks tfds:NAME/CONFIG:VERSION and seqio:TASK"
 )
 _SUFFIXES = {".jsonl": "jsonl", ".json": "jsonl", ".parquet": "parquet", ".txt": "text"}
 
@@ -47,16 +47,21 @@ def spec_kind(spec: str) -> str:
 
 
 def open_source(
-    spec: str, *, text_field: str = "text", fields: Sequence[str] = (), split: str = "train"
+    spec: str,
+    *,
+    text_field: str = "text",
+    fields: Sequence[str] = (),
+    split: str = "train",
+    data_dir: str | None = None,
 ) -> Source:
     """Opens a corpus.
 
     Args:
-      spec: `jsonl:`, `parquet:` or `text:` and patterns separated by commas, or
-        `python_docs:` and options (see `PythonDocsOptions`).
+      spec: `jsonl:`, `parquet:` or `text:` and patterns separated by commas, `python_docs:` and
+        options (see `PythonDocsOptions`), or `export:` and the folder of a whole export.
       text_field: field or column with the text; dots lead into nested records.
       fields: other fields to carry along.
-      split: only for sources that have splits, which none of these has.
+      split, data_dir: only for sources that have them: exports of such a source.
 
     Raises:
       ValueError: the spec cannot be understood, or asks for what the source has not.
@@ -68,12 +73,18 @@ def open_source(
             f"{spec!r} needs TensorFlow: open it through `seqio_tasks`, or write the corpus as "
             "JSON Lines or Parquet."
         )
+    rest = spec.partition(":")[2]
+    if kind == "export":
+        from pruning.sources.export import open_export  # its formats are read by the sources here
+
+        return open_export(
+            rest, text_field=text_field, fields=fields, split=split, data_dir=data_dir
+        )
     if split != "train":
         raise ValueError(
             f"{kind}: has no splits, and split {split!r} was asked for. "
             "Name the files of that split in the pattern."
         )
-    rest = spec.partition(":")[2]
     if kind == "python_docs":
         if text_field != "text":
             raise ValueError(f"python_docs: has its text in 'text', not in {text_field!r}.")

@@ -8,6 +8,7 @@ from types import MappingProxyType
 _SWAP_PROBABILITY = 0.14  # of a swap at each place not swapped already: an eighth of all places
 _SENTENCE_END = re.compile(r"(?<=[.!?:;])\s+|\n+")
 _SENTENCE_CHARACTERS = range(20, 300)
+_WORDS_PER_CHANGE = 100  # leaves nine tenths of the 5-grams of words as they are
 
 
 def words_shuffled(text: str, rng: random.Random) -> str:
@@ -41,6 +42,20 @@ def repeated(text: str, rng: random.Random) -> str:
     sentences = [s for s in _SENTENCE_END.split(text) if len(s) in _SENTENCE_CHARACTERS]
     sentence = rng.choice(sentences) if len(sentences) > 1 else text[:80]
     return ((sentence + "\n") * (len(text) // len(sentence) + 1))[: len(text)]
+
+
+def few_words_changed(text: str, rng: random.Random) -> str:
+    """One word in a hundred, and at least one, becomes another word of the text.
+
+    No damage, but what makes a near-duplicate of a copy.
+    """
+    parts = re.split(r"(\s+)", text)
+    words = [place for place, part in enumerate(parts) if part.strip()]
+    others = sorted({parts[place] for place in words})
+    for place in rng.sample(words, -(-len(words) // _WORDS_PER_CHANGE)):
+        word = parts[place]
+        parts[place] = rng.choice([o for o in others if o != word] or [word * 2])
+    return "".join(parts)
 
 
 DAMAGES: Mapping[str, Callable[[str, random.Random], str]] = MappingProxyType(

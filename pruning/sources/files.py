@@ -78,14 +78,16 @@ def expand(patterns: Sequence[str]) -> tuple[str, list[str]]:
 def file_mark(path: str) -> tuple[int, str]:
     """Size in bytes, and what changes when the file is written again.
 
-    The mark is the modification time in nanoseconds for a local file, and the
-    file system's own key (from a generation or an ETag) elsewhere.
+    The mark is the modification time in nanoseconds for a local file, the
+    generation or else the ETag of an object, and the file system's own key elsewhere.
     """
     fs, fs_path = file_system(path)
     if isinstance(fs, LocalFileSystem):
         status = os.stat(fs_path)
         return status.st_size, str(status.st_mtime_ns)
-    return fs.size(fs_path), fs.ukey(fs_path)
+    info = fs.info(fs_path)
+    mark = info.get("generation") or info.get("ETag") or info.get("etag")
+    return info["size"], str(mark).strip('"') if mark else fs.ukey(fs_path)
 
 
 def open_bytes(path: str) -> IO[bytes]:
@@ -135,6 +137,9 @@ def _matches(pattern: str) -> list[str]:
         folder_hint = (
             f" It is a folder: write {pattern}/** for all in it." if fs.isdir(path) else ""
         )
+        bucket = path.partition("/")[0]
+        if bucket and not fs.exists(bucket):
+            folder_hint = f" There is no bucket {bucket!r}, or no right to look into it."
         raise FileNotFoundError(
             f"No file matches {pattern!r} (looked for {absolute(pattern)}).{folder_hint}"
         )

@@ -9,7 +9,7 @@ from pruning.sources.lines import LineReader, Row, check_compression, count_rows
 
 
 class LineSource(FileSource[Row]):
-    """A source of files made of lines, plain or .gz."""
+    """A source of files made of lines, plain, .gz or .zst."""
 
     def __init__(
         self, patterns: Sequence[str], *, text_field: str = "text", fields: Sequence[str] = ()

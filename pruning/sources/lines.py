@@ -1,10 +1,10 @@
-"""Rows of text and JSON Lines files, plain or gzip.
+"""Rows of text and JSON Lines files, plain, gzip or Zstandard.
 
 A row ends at byte `\\n` and nothing else, so rows are found in bytes: Python's
 text mode also splits at `\\r`, and TensorFlow's TextLineDataset drops it. A last
-line without `\\n` is a row, an empty file has none. A gzip file that breaks off
-yields the rows that can be read whole, and then one row of None, which stands
-for whatever is lost; so does one of no bytes at all, which no gzip writer makes.
+line without `\\n` is a row, an empty file has none. A compressed file that breaks
+off yields the rows that can be read whole, and then one row of None, which stands
+for whatever is lost; so does one of no bytes at all, which no compressor makes.
 """
 
 import bisect
@@ -12,12 +12,15 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
+import pyarrow as pa
+
 from pruning.sources.files import open_bytes
 from pruning.sources.ranges import RangeReader
 
 _BLOCK_BYTES = 1 << 20
 _COMPRESSED_BYTES = 1 << 16
-_OTHER_COMPRESSIONS = (".bz2", ".lz4", ".xz", ".zip", ".zst")
+_COMPRESSIONS = (".gz", ".zst")
+_OTHER_COMPRESSIONS = (".bz2", ".lz4", ".xz", ".zip")
 _GZIP = 31  # zlib's wbits for a gzip header and trailer
 
 Row = bytes | None
@@ -44,7 +47,7 @@ def check_compression(paths: Iterable[str]) -> None:
         if path.endswith(_OTHER_COMPRESSIONS):
             raise ValueError(
                 f"{path} is compressed in a way that is not read here. "
-                "Compress it as .gz, or unpack it."
+                "Compress it as .gz or .zst, or unpack it."
             )
 
 
@@ -52,7 +55,7 @@ class LineReader(RangeReader[Row]):
     """Reads ranges of rows without their `\n`; None stands for what is lost.
 
     In a plain file, going back is cheap: the places where blocks of rows begin
-    are kept. In a gzip file, going back starts anew.
+    are kept. In a compressed file, going back starts anew.
     """
 
     def __init__(self, path: str):
@@ -77,22 +80,20 @@ class LineReader(RangeReader[Row]):
                 yield b"".join(begun)
                 begun = [lines.pop()]
                 row += 1 + len(lines)
-                if row > self._starts[-1][0] and not _is_gzip(self.path):
+                if row > self._starts[-1][0] and not self.path.endswith(_COMPRESSIONS):
                     self._starts.append((row, offset - len(begun[0])))
                 yield from lines
         if last := b"".join(begun):
             yield last
 
 
-def _is_gzip(path: str) -> bool:
-    return path.endswith(".gz")
-
-
 def _blocks(path: str, offset: int = 0) -> Iterator[Row]:
-    """The file's bytes in pieces, none empty; None at the end of a broken gzip file."""
+    """The file's bytes in pieces, none empty; None at the end of a broken compressed file."""
     with open_bytes(path) as file:
-        if _is_gzip(path):
+        if path.endswith(".gz"):
             yield from _gunzip(file)
+        elif path.endswith(".zst"):
+            yield from _unzstd(file)
         else:
             file.seek(offset)
             while block := file.read(_BLOCK_BYTES):
@@ -133,3 +134,44 @@ def _until_error(member: Any, compressed: bytes) -> Iterator[Row]:
         if block:
             yield block
     yield None
+
+
+class _Watched:
+    """A file that remembers an error of its own, such as of the network."""
+
+    def __init__(self, file: IO[bytes]):
+        self._file = file
+        self.closed = False
+        self.error: Exception | None = None
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except Exception as error:
+            self.error = error
+            raise
+
+    def close(self) -> None:
+        """Called by pyarrow; whoever opened the file closes it."""
+        self.closed = True
+
+
+def _unzstd(file: IO[bytes]) -> Iterator[Row]:
+    if not file.read(1):
+        yield None
+        return
+    file.seek(0)
+    watched = _Watched(file)
+    with pa.CompressedInputStream(pa.PythonFile(watched, mode="r"), "zstd") as stream:
+        while True:
+            try:
+                block = stream.read(_COMPRESSED_BYTES)
+            except OSError:
+                # A file that could not be read to its end is no file that breaks off.
+                if watched.error:
+                    raise
+                yield None
+                return
+            if not block:
+                return
+            yield block

@@ -10,10 +10,12 @@ import numpy as np
 
 from pruning.documents import Document, DocumentId, SourceFile
 from pruning.hashing import id_hash
-from pruning.sources.damage import DAMAGES
+from pruning.sources.damage import DAMAGES, few_words_changed
 from pruning.sources.python_corpus import DOMAINS, domain_texts
 
 FIELDS = ("domain", "damage", "duplicate_of")
+# Only where near-duplicates are planted.
+NEAR_DUPLICATE_OF = "near_duplicate_of"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,20 +25,24 @@ class PythonDocsOptions:
     Attributes:
       damage: share of documents that are spoilt, each kind of `DAMAGES` equally often.
       duplicates: share of documents that are replaced by a copy of an unspoilt one.
-      seed: of both, through hash(id, seed).
+      near_duplicates: share that are replaced by a copy with a few words changed.
+      seed: of all three, through hash(id, seed).
       max_documents: per domain, spread evenly over it; all if None.
     """
 
     damage: float = 0.1
     duplicates: float = 0.02
+    near_duplicates: float = 0.0
     seed: int = 0
     max_documents: int | None = None
 
     def __post_init__(self) -> None:
-        if min(self.damage, self.duplicates) < 0 or self.damage + self.duplicates >= 1:
+        shares = (self.damage, self.duplicates, self.near_duplicates)
+        if min(shares) < 0 or sum(shares) >= 1:
             raise ValueError(
-                f"damage={self.damage} and duplicates={self.duplicates} are shares of all "
-                "documents: expected at least 0 each, and less than 1 together."
+                f"damage={self.damage}, duplicates={self.duplicates} and "
+                f"near_duplicates={self.near_duplicates} are shares of all documents: expected at "
+                "least 0 each, and less than 1 together."
             )
         if self.max_documents is not None and self.max_documents < 1:
             raise ValueError(f"max_documents={self.max_documents}; expected at least 1.")
@@ -47,6 +53,7 @@ class _Labelled:
     text: bytes
     damage: str
     duplicate_of: str | None = None
+    near_duplicate_of: str | None = None
 
 
 class PythonDocsSource:
@@ -54,7 +61,9 @@ class PythonDocsSource:
 
     Each document has a `domain`, a `damage` (`none` or a kind of `DAMAGES`) and
     a `duplicate_of`: the id of the first document of its file with the same
-    bytes, if it is not that itself. Licences have such duplicates by nature.
+    bytes, if it is not that itself. Licences have such duplicates by nature. Where
+    near-duplicates are planted, each has a `near_duplicate_of`: the id of the unspoilt
+    document that it is a changed copy of.
     """
 
     def __init__(self, options: PythonDocsOptions | None = None, *, fields: Sequence[str] = ()):
@@ -62,19 +71,25 @@ class PythonDocsSource:
 
         Args:
           options: how much is spoilt, and how much is taken.
-          fields: of `FIELDS`; all of them if none is named.
+          fields: of `FIELDS`, and `near_duplicate_of` where some are planted; all of them if
+            none is named.
         """
-        if unknown := sorted(set(fields) - set(FIELDS)):
-            raise ValueError(
-                f"python_docs: has no field {', '.join(unknown)}; it has {', '.join(FIELDS)}."
-            )
         self._options = options or PythonDocsOptions()
-        self._fields = tuple(fields) or FIELDS
+        known = (*FIELDS, NEAR_DUPLICATE_OF) if self._options.near_duplicates else FIELDS
+        if unknown := sorted(set(fields) - set(known)):
+            raise ValueError(
+                f"python_docs: has no field {', '.join(unknown)}; it has {', '.join(known)}."
+            )
+        self._fields = tuple(fields) or known
         self._documents: dict[str, list[_Labelled]] = {}
 
     def describe(self) -> dict[str, Any]:
-        options = dataclasses.asdict(self._options).items()
-        settings = ",".join(f"{name}={value}" for name, value in options if value is not None)
+        options = dataclasses.asdict(self._options)
+        if not self._options.near_duplicates:
+            del options["near_duplicates"]  # stores older than this option still go on
+        settings = ",".join(
+            f"{name}={value}" for name, value in options.items() if value is not None
+        )
         return {
             "spec": f"python_docs:{settings}",
             "text_field": "text",
@@ -102,6 +117,7 @@ class PythonDocsSource:
             "domain": domain,
             "damage": labelled.damage,
             "duplicate_of": labelled.duplicate_of,
+            NEAR_DUPLICATE_OF: labelled.near_duplicate_of,
         }
         fields = {name: values[name] for name in self._fields}
         return Document(row=row, text=labelled.text, fields=fields)
@@ -137,7 +153,8 @@ def _spoil(domain: str, texts: Sequence[str], options: PythonDocsOptions) -> lis
     chosen = np.argsort(hashes, kind="stable")
     num_damaged = round(options.damage * len(texts))
     num_copies = round(options.duplicates * len(texts))
-    damaged, copies, whole = np.split(chosen, [num_damaged, num_damaged + num_copies])
+    num_near = round(options.near_duplicates * len(texts))
+    damaged, copies, near, whole = np.split(chosen, np.cumsum([num_damaged, num_copies, num_near]))
 
     documents = [_Labelled(text.encode("utf-8", "replace"), "none") for text in texts]
     kinds = list(DAMAGES)
@@ -148,6 +165,13 @@ def _spoil(domain: str, texts: Sequence[str], options: PythonDocsOptions) -> lis
     if len(whole):
         for row in copies:
             documents[row] = documents[whole[int(hashes[row] % len(whole))]]
+        for row in near:
+            original = int(whole[int(hashes[row] % len(whole))])
+            text = few_words_changed(texts[original], random.Random(int(hashes[row])))
+            near_duplicate_of = str(DocumentId(domain, original))
+            documents[row] = _Labelled(
+                text.encode("utf-8", "replace"), "none", near_duplicate_of=near_duplicate_of
+            )
     return documents
 
 
