@@ -13,7 +13,7 @@ from pruning.tokenization import EOS_ID, Vocabulary
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AskLLM:
+class AskedDocument:
     """The prompt with the document in it is the input, one token of an answer the target.
 
     The prompt is never cut; the document is, to what then fits into the window, and
@@ -27,9 +27,11 @@ class AskLLM:
       before, after: token ids of the prompt around the document.
       yes_ids, no_ids: token ids of the answers; the first of each is what a model is
         trained to say.
+      known_answer: to train; documents without its field are left out.
     """
 
     name: ClassVar[str] = "ask_llm"
+    is_packed: ClassVar[bool] = True
     window: int = 512
     yes_ids: tuple[int, ...]
     no_ids: tuple[int, ...]
@@ -37,6 +39,7 @@ class AskLLM:
     vocabulary: Vocabulary = dataclasses.field(repr=False)
     before: tuple[int, ...] = dataclasses.field(repr=False)
     after: tuple[int, ...] = dataclasses.field(repr=False)
+    known_answer: "KnownAnswer | None" = dataclasses.field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.window_tokens < 1:
@@ -48,6 +51,7 @@ class AskLLM:
 
     @property
     def window_tokens(self) -> int:
+        """Tokens of a document that fit into the window."""
         return self.window - self._prompt_length
 
     @property
@@ -55,19 +59,21 @@ class AskLLM:
         # A row has a decoder position for each of the shortest documents that fill it.
         return self.window, max(1, self.window // (self._prompt_length + 1))
 
-    def example(self, tokens: np.ndarray, seed: int = 0, *, answer: bool = True) -> Example:
-        """The question about one document.
+    def problem(self, n_tokens: int, fields: Mapping[str, str | None]) -> str | None:
+        del n_tokens
+        is_unknown = self.known_answer is not None and self.known_answer.of(fields) is None
+        return "missing_field" if is_unknown else None
 
-        Args:
-          tokens: of the whole document, as `readable` gives them.
-          seed: unused; nothing is random.
-          answer: the target is the first spelling of yes, or of no.
-        """
-        del seed
+    def examples(
+        self, tokens: np.ndarray, seed: int, fields: Mapping[str, str | None]
+    ) -> list[Example]:
+        """The question; its target is the known answer, or yes where nobody knows it."""
+        del seed  # nothing is random
         document = self._cut(tokens)
         inputs = np.concatenate([self.before, document, self.after, [EOS_ID]]).astype(np.int32)
-        target = np.array([(self.yes_ids if answer else self.no_ids)[0]], np.int32)
-        return Example(inputs, target, len(document), 0)
+        says_yes = self.known_answer is None or self.known_answer.of(fields)
+        target = np.array([(self.yes_ids if says_yes else self.no_ids)[0]], np.int32)
+        return [Example(inputs, target, len(document), 0)]
 
     def readable(self, texts: Sequence[str], tokens: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Token ids of documents without the prompt's fence.
@@ -112,7 +118,12 @@ class AskLLM:
         return self.vocabulary.encode([text])[0][: self.window_tokens]
 
 
-def make_ask_llm(question: Question, vocabulary: Vocabulary, window: int = 512) -> AskLLM:
+def ask_about(
+    question: Question,
+    vocabulary: Vocabulary,
+    window: int = 512,
+    known_answer: "KnownAnswer | None" = None,
+) -> AskedDocument:
     """Tokenizes a question, once for all documents.
 
     Raises:
@@ -121,7 +132,7 @@ def make_ask_llm(question: Question, vocabulary: Vocabulary, window: int = 512) 
     """
     before, after = prompt_tokens(question, vocabulary)
     yes_ids, no_ids = answer_ids(question, vocabulary)
-    return AskLLM(
+    return AskedDocument(
         window=window,
         yes_ids=yes_ids,
         no_ids=no_ids,
@@ -129,6 +140,7 @@ def make_ask_llm(question: Question, vocabulary: Vocabulary, window: int = 512) 
         vocabulary=vocabulary,
         before=before,
         after=after,
+        known_answer=known_answer,
     )
 
 

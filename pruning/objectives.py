@@ -7,7 +7,8 @@ end-of-sequence token, as in T5's own tasks. `window` is the longest input.
 
 import dataclasses
 import functools
-from typing import Any, ClassVar, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -31,28 +32,105 @@ class Example:
     n_predicted: int
 
 
+LongDocuments = Literal["windows", "truncate"]
+
+
 class Objective(Protocol):
-    """Turns a window of tokens into inputs and targets."""
+    """Turns a document into inputs and targets.
+
+    Attributes:
+      is_packed: a row may hold many examples.
+    """
 
     name: ClassVar[str]
-
-    @property
-    def window_tokens(self) -> int:
-        """Tokens of the document in one window."""
-        ...
+    is_packed: ClassVar[bool]
 
     @property
     def lengths(self) -> tuple[int, int]:
-        """Longest inputs and targets of one window, end of sequence included."""
+        """Longest inputs and targets of one example, end of sequence included."""
         ...
 
-    def example(self, tokens: np.ndarray, seed: int) -> Example:
-        """The example of one window; `seed` decides what is random in it."""
+    def readable(self, texts: Sequence[str], tokens: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The token ids that the model may see of documents.
+
+        Args:
+          texts, tokens: of N documents as they are.
+        """
+        ...
+
+    def problem(self, n_tokens: int, fields: Mapping[str, str | None]) -> str | None:
+        """Why a document has no example, a key of REASONS; None where it has."""
+        ...
+
+    def examples(
+        self, tokens: np.ndarray, seed: int, fields: Mapping[str, str | None]
+    ) -> list[Example]:
+        """The examples of a document without a `problem`, at least one.
+
+        Args:
+          tokens: of the whole document, `readable`.
+          seed: decides what is random.
+          fields: that the source carries.
+        """
         ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SpanCorruption:
+class WholeDocuments:
+    """What objectives share that read a document as it is, whatever it holds."""
+
+    is_packed: ClassVar[bool] = True
+
+    def readable(self, texts: Sequence[str], tokens: Sequence[np.ndarray]) -> list[np.ndarray]:
+        del texts
+        return list(tokens)
+
+    def problem(self, n_tokens: int, fields: Mapping[str, str | None]) -> str | None:
+        del n_tokens, fields
+        return None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Windowed(WholeDocuments):
+    """What objectives share that predict a document window by window.
+
+    Attributes:
+      window: longest input in tokens.
+      long_documents: a document longer than the window is cut into `windows` whose losses
+        add up, or `truncate`d to its first.
+    """
+
+    window: int = 512
+    long_documents: LongDocuments = "windows"
+
+    @property
+    def window_tokens(self) -> int:
+        """Tokens of the document in one window."""
+        raise NotImplementedError
+
+    def example(self, tokens: np.ndarray, seed: int) -> Example:
+        """The example of one window; `seed` decides what is random in it."""
+        raise NotImplementedError
+
+    def examples(
+        self, tokens: np.ndarray, seed: int, fields: Mapping[str, str | None]
+    ) -> list[Example]:
+        del fields
+        size = self.window_tokens
+        if self.long_documents == "truncate":
+            tokens = tokens[:size]
+        starts = range(0, len(tokens), size)
+        seeds = splitmix64(
+            np.full(len(starts), seed, np.uint64) + np.arange(len(starts), dtype=np.uint64)
+        )
+        return [
+            self.example(tokens[start : start + size], int(window_seed))
+            for start, window_seed in zip(starts, seeds, strict=True)
+        ]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SpanCorruption(_Windowed):
     """T5's denoising (Raffel et al. 2020, section 3.1.4): 15 % noise in spans of mean length 3.
 
     Each noise span is one sentinel in the inputs; the targets are the sentinels,
@@ -64,7 +142,6 @@ class SpanCorruption:
     name: ClassVar[str] = "span_corruption"
     vocab_size: int
     num_sentinels: int
-    window: int = 512
     noise_density: float = 0.15
     mean_span_length: float = 3.0
 
@@ -127,7 +204,7 @@ class SpanCorruption:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PrefixLM:
+class PrefixLM(_Windowed):
     """The first half of a window is given, the second half predicted.
 
     T5 draws the split at random; the middle is what we choose, so that a score
@@ -135,7 +212,6 @@ class PrefixLM:
     """
 
     name: ClassVar[str] = "prefix_lm"
-    window: int = 512
 
     @property
     def window_tokens(self) -> int:
@@ -153,11 +229,15 @@ class PrefixLM:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CausalLM:
-    """Every token is predicted from those before it; the inputs are empty but for their end."""
+class CausalLM(_Windowed):
+    """Every token is predicted from those before it; the inputs are empty but for their end.
+
+    Attributes:
+      has_encoder: of the model; without one there are no inputs at all.
+    """
 
     name: ClassVar[str] = "causal_lm"
-    window: int = 512
+    has_encoder: bool = True
 
     @property
     def window_tokens(self) -> int:
@@ -165,31 +245,40 @@ class CausalLM:
 
     @property
     def lengths(self) -> tuple[int, int]:
-        # The encoder sees one position per document; room for 16 documents in a
+        # An encoder sees one position per document; room for 16 documents in a
         # row of 512 hardly ever limits the packing.
-        return max(1, self.window // 32), self.window
+        return max(1, self.window // 32) if self.has_encoder else 0, self.window
 
     def example(self, tokens: np.ndarray, seed: int) -> Example:
         del seed  # nothing is random
-        return Example(_ended(tokens[:0]), _ended(tokens), len(tokens), len(tokens))
+        inputs = _ended(tokens[:0]) if self.has_encoder else np.zeros(0, np.int32)
+        return Example(inputs, _ended(tokens), len(tokens), len(tokens))
 
 
 # Those that learn from a text alone, and so give it a perplexity.
 OBJECTIVES = (SpanCorruption.name, PrefixLM.name, CausalLM.name)
 
 
-def make_objective(name: str, vocabulary: Vocabulary, window: int = 512) -> Objective:
+def make_objective(
+    name: str,
+    vocabulary: Vocabulary,
+    window: int = 512,
+    long_documents: LongDocuments = "windows",
+    *,
+    has_encoder: bool = True,
+) -> Objective:
     """The objective of that name. `window` is the longest input (causal_lm: target)."""
+    shared: dict[str, Any] = {"window": window, "long_documents": long_documents}
     if window < 4:
         raise ValueError(f"window is {window}; a window holds at least 4 tokens.")
     if name == SpanCorruption.name:
         return SpanCorruption(
-            vocab_size=vocabulary.vocab_size, num_sentinels=vocabulary.num_sentinels, window=window
+            vocab_size=vocabulary.vocab_size, num_sentinels=vocabulary.num_sentinels, **shared
         )
     if name == PrefixLM.name:
-        return PrefixLM(window=window)
+        return PrefixLM(**shared)
     if name == CausalLM.name:
-        return CausalLM(window=window)
+        return CausalLM(has_encoder=has_encoder, **shared)
     raise ValueError(f"Unknown objective {name!r}; known are {', '.join(OBJECTIVES)}.")
 
 

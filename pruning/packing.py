@@ -66,14 +66,17 @@ def pack(input_lengths_P: np.ndarray, target_lengths_P: np.ndarray, shape: RowSh
     row_P = np.empty(num_examples, np.int64)
     segment_P = np.empty(num_examples, np.int32)
     num_rows = num_open = 0
+    longest = max(shape.encoder_length, shape.decoder_length)
     # No example is smaller than these, so rows with less room are closed.
     least_input = int(input_lengths_P.min(initial=1))
     least_target = int(target_lengths_P.min(initial=1))
     for example in order:
         need_input, need_target = input_lengths_P[example], target_lengths_P[example]
-        spare = encoder_free[:num_open] - need_input
-        fits = (spare >= 0) & (decoder_free[:num_open] >= need_target)
-        spare = np.where(fits, spare, shape.encoder_length + 1)
+        spare_inputs = encoder_free[:num_open] - need_input
+        spare_targets = decoder_free[:num_open] - need_target
+        fits = (spare_inputs >= 0) & (spare_targets >= 0)
+        spare = spare_inputs if shape.encoder_length else spare_targets
+        spare = np.where(fits, spare, longest + 1)
         slot = int(spare.argmin()) if num_open else -1
         if slot < 0 or not fits[slot]:
             slot, num_open = num_open, num_open + 1
@@ -135,16 +138,16 @@ class PackedRows:
         depend on where the example lies.
 
         Args:
-          values_RT: [at least num_rows, T].
+          values_RT: [at least num_rows, T], or with more axes behind these.
 
         Returns:
-          float64 [P].
+          float64 [P], with the same axes behind.
         """
-        values = values_RT.reshape(-1)[self.target_positions].astype(np.float64)
+        rest = values_RT.shape[2:]
+        values = values_RT.reshape(-1, *rest)[self.target_positions].astype(np.float64)
         if not len(values):
-            return np.zeros(len(self.target_ends))
-        starts = np.concatenate([[0], self.target_ends[:-1]])
-        return np.add.reduceat(values, starts)
+            return np.zeros((len(self.target_ends), *rest))
+        return np.add.reduceat(values, np.concatenate([[0], self.target_ends[:-1]]))
 
 
 def fill_rows(examples: Sequence[Example], shape: RowShape) -> PackedRows:

@@ -1,12 +1,11 @@
 """From a unit of a source to packed rows: reading, checking, tokenizing, packing."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from pruning.asked_documents import AskLLM, KnownAnswer
 from pruning.documents import (
     REASONS,
     REASONS_ASKED_FOR,
@@ -16,13 +15,11 @@ from pruning.documents import (
     Unit,
     text_problem,
 )
-from pruning.hashing import splitmix64, text_hash
+from pruning.hashing import text_hash
 from pruning.keep_bits import Selection
-from pruning.objectives import Example, Objective
+from pruning.objectives import Objective
 from pruning.packing import PackedRows, RowShape, fill_rows
 from pruning.tokenization import Vocabulary
-
-LongDocuments = Literal["windows", "truncate"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,14 +49,10 @@ class Preparation:
     Attributes:
       source: of the documents.
       vocabulary, objective, shape: None together, where no model is needed.
-      long_documents: a document longer than the window is cut into `windows`
-        whose losses add up, or `truncate`d to its first window and marked; what a
-        model is asked about always is.
       where: rows to take; all by default.
       max_document_bytes: texts this long or longer are not scored (`too_long`).
       mask_seed: 0 makes noise masks a function of the text alone, as scores need;
         training uses another seed every epoch.
-      known_answer: to train with `AskLLM`; documents without its field are left out.
       strict: the first record that cannot be scored, or that carries a note, is
         an error.
     """
@@ -68,11 +61,9 @@ class Preparation:
     vocabulary: Vocabulary | None = None
     objective: Objective | None = None
     shape: RowShape | None = None
-    long_documents: LongDocuments = "windows"
     where: Where | None = None
     max_document_bytes: int = 1_000_000
     mask_seed: int = 0
-    known_answer: KnownAnswer | None = None
     strict: bool = False
 
 
@@ -85,6 +76,7 @@ class PreparedUnit:
       facts: the columns of `score_store.FACTS`, each a list or array [N].
       fields: the carried source fields, lists [N].
       scorable: indices of the documents that can be scored.
+      texts: of these.
       packed: their examples in rows; None without a model.
       document_P: index into `scorable` of each example.
       n_predicted: tokens predicted of each scorable document.
@@ -95,6 +87,7 @@ class PreparedUnit:
     facts: Mapping[str, Any]
     fields: Mapping[str, list[str | None]]
     scorable: np.ndarray
+    texts: list[str]
     packed: PackedRows | None
     document_P: np.ndarray
     n_predicted: np.ndarray
@@ -107,63 +100,65 @@ def prepare(unit: Unit, how: Preparation) -> PreparedUnit:
     n = len(documents)
     reasons: list[str | None] = [d.reason for d in documents]
     hashes: list[int | None] = [None if d.text is None else text_hash(d.text) for d in documents]
-    n_tokens: list[int | None] = [None] * n
-    n_targets: list[int | None] = [None] * n
-    n_windows: list[int | None] = [None] * n
-    truncated = [False] * n
-    scorable = np.array([i for i, reason in enumerate(reasons) if reason is None], np.int64)
-    n_read = 0
-    packed, document_P, n_predicted = None, np.zeros(0, np.int64), np.zeros(len(scorable), np.int64)
-
-    if how.vocabulary is not None:
-        taken = [texts[i] for i in scorable]
-        tokens = whole = how.vocabulary.encode(taken)
-        if isinstance(how.objective, AskLLM):
-            tokens = how.objective.readable(taken, whole)
-        for i, ids in zip(scorable, tokens, strict=True):
-            if not len(ids):  # a text of characters that the vocabulary drops
-                reasons[i] = "empty"
-        lengths = [len(w) for w, ids in zip(whole, tokens, strict=True) if len(ids)]
-        tokens = [ids for ids in tokens if len(ids)]
-        scorable = np.array([i for i in scorable if reasons[i] is None], np.int64)
-        n_tokens = _spread(lengths, scorable, n)
-    if how.objective is not None and how.shape is not None:
-        examples = [
-            _examples(ids, hashes[i] or 0, documents[i], how)
-            for i, ids in zip(scorable, tokens, strict=True)
-        ]
-        n_windows = _spread([len(e) for e in examples], scorable, n)
-        n_targets = _spread([sum(len(e.targets) for e in es) for es in examples], scorable, n)
-        n_predicted = np.array([sum(e.n_predicted for e in es) for es in examples], np.int64)
-        for i, ids, es in zip(scorable, tokens, examples, strict=True):
-            truncated[i] = len(es) == 1 and len(ids) > how.objective.window_tokens
-        n_read = sum(e.n_tokens for es in examples for e in es)
-        document_P = np.repeat(np.arange(len(examples)), [len(es) for es in examples])
-        packed = fill_rows([e for es in examples for e in es], how.shape)
-
-    for document, reason in zip(documents, reasons, strict=True):
-        _complain_if_strict(unit, document, reason, how)
-    facts = {
+    facts: dict[str, Any] = {
         "reason": reasons,
         "note": [d.note for d in documents],
         "text_hash": hashes,
         "n_bytes": [None if d.text is None else len(d.text) for d in documents],
-        "n_tokens": n_tokens,
-        "n_targets": n_targets,
-        "n_windows": n_windows,
-        "truncated": truncated,
+        "n_tokens": [None] * n,
+        "n_targets": [None] * n,
+        "n_windows": [None] * n,
+        "truncated": [False] * n,
     }
-    fields = {f: [d.fields.get(f) for d in documents] for f in how.source.describe()["fields"]}
+    tokens = _tokens(documents, texts, facts, how) if how.vocabulary is not None else {}
+    for document, reason in zip(documents, reasons, strict=True):
+        _complain_if_strict(unit, document, reason, how)
+    scorable = [i for i, reason in enumerate(reasons) if reason is None]
+    examples = []
+    if how.objective is not None and how.shape is not None:
+        examples = [
+            how.objective.examples(
+                tokens[i], _seed(hashes[i] or 0, how.mask_seed), documents[i].fields
+            )
+            for i in scorable
+        ]
+        for i, es in zip(scorable, examples, strict=True):
+            facts["n_windows"][i] = len(es)
+            facts["n_targets"][i] = sum(len(e.targets) for e in es)
+            facts["truncated"][i] = sum(e.n_tokens for e in es) < len(tokens[i])
+    flat = [e for es in examples for e in es]
     return PreparedUnit(
         unit=unit,
         facts=facts,
-        fields=fields,
-        scorable=scorable,
-        packed=packed,
-        document_P=document_P,
-        n_predicted=n_predicted,
-        n_read=n_read,
+        fields={f: [d.fields.get(f) for d in documents] for f in how.source.describe()["fields"]},
+        scorable=np.array(scorable, np.int64),
+        texts=[texts[i] for i in scorable],
+        packed=None if how.shape is None else fill_rows(flat, how.shape),
+        document_P=np.repeat(np.arange(len(examples)), [len(es) for es in examples]),
+        n_predicted=np.array([sum(e.n_predicted for e in es) for es in examples], np.int64),
+        n_read=sum(e.n_tokens for e in flat),
     )
+
+
+def _tokens(
+    documents: Sequence[Document], texts: Sequence[str], facts: Mapping[str, Any], how: Preparation
+) -> dict[int, np.ndarray]:
+    """Token ids of the documents that can be scored; the others get their reason."""
+    assert how.vocabulary is not None
+    at = [i for i, reason in enumerate(facts["reason"]) if reason is None]
+    whole = how.vocabulary.encode([texts[i] for i in at])
+    readable = whole
+    if how.objective is not None:
+        readable = how.objective.readable([texts[i] for i in at], whole)
+    tokens = {}
+    for i, all_ids, ids in zip(at, whole, readable, strict=True):
+        problem = None if len(ids) else "empty"  # a text of characters that the vocabulary drops
+        if how.objective is not None:
+            problem = problem or how.objective.problem(len(ids), documents[i].fields)
+        facts["reason"][i] = problem
+        if problem is None:
+            facts["n_tokens"][i], tokens[i] = len(all_ids), ids
+    return tokens
 
 
 def read_documents(unit: Unit, how: Preparation) -> tuple[list[Document], list[str]]:
@@ -179,8 +174,6 @@ def read_documents(unit: Unit, how: Preparation) -> tuple[list[Document], list[s
         reason = document.reason if taken else "excluded"
         if reason is None and document.text is not None:
             reason = text_problem(document.text, how.max_document_bytes)
-        if taken and how.known_answer and how.known_answer.of(document.fields) is None:
-            reason = reason or "missing_field"
         note = document.note if taken else None
         documents.append(dataclasses.replace(document, reason=reason, note=note))
         texts.append("" if reason or document.text is None else document.text.decode("utf-8"))
@@ -192,28 +185,8 @@ def read_documents(unit: Unit, how: Preparation) -> tuple[list[Document], list[s
     return documents, texts
 
 
-def _examples(tokens: np.ndarray, seed: int, document: Document, how: Preparation) -> list[Example]:
-    assert how.objective is not None
-    if isinstance(how.objective, AskLLM):
-        answer = how.known_answer is None or how.known_answer.of(document.fields)
-        return [how.objective.example(tokens, answer=bool(answer))]
-    size = how.objective.window_tokens
-    if how.long_documents == "truncate":
-        tokens = tokens[:size]
-    starts = range(0, len(tokens), size)
-    first_seed = np.uint64((seed ^ (how.mask_seed * 0x9E3779B97F4A7C15)) & 0xFFFFFFFFFFFFFFFF)
-    seeds = splitmix64(np.full(len(starts), first_seed) + np.arange(len(starts), dtype=np.uint64))
-    return [
-        how.objective.example(tokens[start : start + size], int(window_seed))
-        for start, window_seed in zip(starts, seeds, strict=True)
-    ]
-
-
-def _spread(values: list[int], at: np.ndarray, n: int) -> list[int | None]:
-    spread: list[int | None] = [None] * n
-    for i, value in zip(at, values, strict=True):
-        spread[i] = value
-    return spread
+def _seed(text_hash: int, mask_seed: int) -> int:
+    return (text_hash ^ (mask_seed * 0x9E3779B97F4A7C15)) & 0xFFFFFFFFFFFFFFFF
 
 
 def _complain_if_strict(

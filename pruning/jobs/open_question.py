@@ -5,13 +5,13 @@ from typing import Any, Literal
 
 from etils import epath
 
-from pruning.asked_documents import AskLLM
+from pruning.asked_documents import AskedDocument
 from pruning.prompts import Question, read_template
 
 
 def question_to_ask(
     scorers: Sequence[str],
-    model: str | None,
+    models: Sequence[str],
     *,
     objective: str | None,
     prompt: str | None,
@@ -23,7 +23,7 @@ def question_to_ask(
 
     Args:
       scorers: names; without ask_llm there is no question.
-      model: that is asked.
+      models: of which the first is asked.
       objective: as given, which must not be.
       prompt: template file.
       yes, no: spellings of the answers.
@@ -31,11 +31,10 @@ def question_to_ask(
 
     Raises:
       FileNotFoundError: there is no such template file.
-      ValueError: nobody asks, the question is none, or it is not the one that the
-        model was trained to answer.
+      ValueError: nobody asks, or the question is none.
     """
     given = _given(prompt, yes, no, cut)
-    if AskLLM.name not in scorers:
+    if AskedDocument.name not in scorers:
         if given:
             raise ValueError(
                 "--prompt, --yes, --no and --cut belong to ask_llm, and the scorers are "
@@ -45,11 +44,11 @@ def question_to_ask(
     if objective is not None:
         raise ValueError(f"ask_llm asks its own question: leave out --objective {objective}.")
     # What is on a hub was not trained here, and should not be downloaded before all is checked.
-    if model is None or not epath.Path(model).exists():
+    if not models or not epath.Path(models[0]).exists():
         return Question(**given)
     from pruning.jobs.reference_model import find_recipe
 
-    return _check_learnt(given, find_recipe(model), model)
+    return _check_learnt(given, find_recipe(models[0]), models[0])
 
 
 def question_to_learn(
@@ -67,16 +66,16 @@ def question_to_learn(
         which documents are answered with yes.
     """
     given = _given(prompt, yes, no)
-    if objective != AskLLM.name:
+    if objective != AskedDocument.name:
         if given or answer_yes:
             raise ValueError(
-                f"--answer_yes, --prompt, --yes and --no belong to --objective {AskLLM.name}, and "
+                f"--answer_yes, --prompt, --yes and --no belong to --objective {AskedDocument.name}, and "
                 f"this run has {objective}."
             )
         return None
     if answer_yes is None:
         raise ValueError(
-            f"--objective {AskLLM.name} learns answers that are known. Give --answer_yes FIELD=VALUE "
+            f"--objective {AskedDocument.name} learns answers that are known. Give --answer_yes FIELD=VALUE "
             "for the documents whose answer is yes, such as damage=none."
         )
     return Question(**given)
@@ -108,8 +107,9 @@ def _check_learnt(given: Mapping[str, Any], recipe: Mapping[str, Any], model: st
     for name, value in given.items():
         if value != own[name]:
             flag = "prompt" if name == "template" else name
-            raise ValueError(
-                f"Model {model} was trained to answer with --{flag} {own[name]!r}, this run asks "
-                f"with {value!r}. Leave --{flag} out to ask what it was trained on."
+            print(
+                f"Model {model} was trained to answer with --{flag} {own[name]!r}; this run asks "
+                f"with {value!r}. Leave --{flag} out to ask what it was trained on.",
+                flush=True,
             )
-    return Question(**own)
+    return Question(**{**own, **given})

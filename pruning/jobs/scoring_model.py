@@ -3,23 +3,25 @@
 import dataclasses
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jax.sharding import Mesh
 
-from pruning.asked_documents import AskLLM, make_ask_llm
-from pruning.objectives import Objective, describe, make_objective
+from pruning.jobs.forward_passes import forward_pass_of, make_model_fn, make_objective_of
+from pruning.objectives import LongDocuments, Objective, describe
 from pruning.packing import RowShape
 from pruning.prepared_units import Preparation
 from pruning.prompts import Question
+from pruning.scorers import Scorer
 from pruning.scoring import TokenStatistics
 from pruning.tokenization import Vocabulary, open_vocabulary
 
-DEFAULT_OBJECTIVE = "span_corruption"
 DEFAULT_WINDOW = 512
 # Tables have fewer unused rows than this (T5 28, mT5 12, umT5 84, ByT5 125).
 MOST_PADDING_IDS = 128
+# Share of a device's memory; the rest is for activations.
+MOST_PARAMETERS = 0.75
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,13 +41,8 @@ class ScoringModel:
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def prepare_with(self, how: Preparation) -> Preparation:
-        asks = isinstance(self.objective, AskLLM)
         return dataclasses.replace(
-            how,
-            vocabulary=self.vocabulary,
-            objective=self.objective,
-            shape=self.shape,
-            long_documents="truncate" if asks else how.long_documents,
+            how, vocabulary=self.vocabulary, objective=self.objective, shape=self.shape
         )
 
     def describe(self) -> dict[str, Any]:
@@ -61,93 +58,167 @@ class ScoringModel:
         }
 
 
+def embedding_size(paths: Sequence[str]) -> int:
+    """Numbers of the vectors that a model gives, read from its shapes alone."""
+    _check_given(paths)
+    config = _open(paths[0]).config
+    return getattr(config, "embedding_dim", None) or config.d_model
+
+
 def open_scoring_model(
-    path: str | None,
+    paths: Sequence[str],
+    scorers: Sequence[Scorer],
     *,
     vocabulary: str | None,
     objective: str | None,
     question: Question | None = None,
     window: int | None,
+    long_documents: LongDocuments = "windows",
     row_length: int | None,
     batch_rows: int | None,
     dtype: str,
     attention: str = "xla",
+    model_devices: int | None = None,
 ) -> ScoringModel:
-    """Loads a model for scoring; what is not given comes from beside the checkpoint.
+    """Loads models for scoring; what is not given comes from beside the first checkpoint.
 
-    With a `question` the model is asked about each document, else it predicts the
-    document by the `objective`.
+    All that can be refused is, before a parameter is read. Several models run together, and
+    each statistic is their mean.
+
+    Args:
+      paths: of models of one shape and one vocabulary.
+      scorers: that share a forward pass; what they need decides what the model is given.
+      vocabulary, objective, window, long_documents, row_length, batch_rows, dtype, attention,
+        model_devices: as `prune score` has them.
+      question: of ask_llm.
 
     Raises:
       ValueError: no model or vocabulary is given, the vocabulary has more ids than
-        the model's table, or it is not the one that the model was trained with.
+        the model's table, or it is not the one that the model was trained with; or the
+        models differ in shape.
     """
-    if path is None:
-        raise ValueError(
-            "This scorer needs a model. Give --model a folder of `prune train`, a t5x checkpoint or "
-            "a Hugging Face folder or name, such as google/flan-t5-xl."
-        )
-    from models.checkpoints import load_model
     from models.configs import check_dtype, config_to_json
-    from models.scoring_model import make_answer_log_prob_fn, make_token_nll_fn
     from pruning.jobs.compiled_programs import cache_compiled_programs
     from pruning.jobs.cpu_devices import split_cpu
-    from pruning.jobs.reference_model import check_vocabulary, find_recipe
-    from pruning.progress import progress
+    from pruning.jobs.reference_model import find_recipe
 
+    _check_given(paths)
     check_dtype(dtype)
-    _check_attention(attention, dtype)
-    cache_compiled_programs()
-    split_cpu()
-    batch_rows = batch_rows or default_batch_rows()
-    mesh = scoring_mesh(batch_rows, _model_bytes(path))
-    loaded = load_model(
-        path,
-        dtype=dtype,  # type: ignore[arg-type]
-        mesh=mesh,
-        progress=lambda total: progress("load", total, "bytes"),
+    stored = [_open(path) for path in paths]
+    if len(paths) > 1 and forward_pass_of(scorers) != "predict":
+        raise ValueError(
+            f"{len(paths)} models are given; only perplexity and el2n average several. Score with "
+            "each into a store of its own."
+        )
+    _check_equal_shapes(paths, [model.config for model in stored])
+    recipe = find_recipe(paths[0])
+    opened, vocabulary = model_vocabulary(paths, vocabulary, stored[0].config.vocab_size)
+    goal = make_objective_of(
+        scorers,
+        recipe,
+        paths[0],
+        config=stored[0].config,
+        vocabulary=opened,
+        objective=objective,
+        question=question,
+        window=window or recipe.get("window", DEFAULT_WINDOW),
+        long_documents=long_documents,
     )
-    runs_as = dataclasses.replace(loaded.config, attention=attention)  # type: ignore[arg-type]
-    recipe = find_recipe(path)
-    vocabulary = vocabulary or recipe.get("vocabulary")
-    if vocabulary is None:
-        raise ValueError(
-            f"{path} does not say which vocabulary it was trained with. Give --vocabulary its "
-            "SentencePiece file (T5: spiece.model), or `bytes` for ByT5."
-        )
-    opened = open_vocabulary(vocabulary)
-    check_vocabulary(opened, vocabulary, recipe, path)
-    if not 0 <= loaded.config.vocab_size - opened.vocab_size < MOST_PADDING_IDS:
-        raise ValueError(
-            f"Vocabulary {vocabulary} has {opened.vocab_size} ids, but model {path} has a table of "
-            f"{loaded.config.vocab_size}; tables are padded to a multiple of {MOST_PADDING_IDS}. They "
-            "do not belong together: give another --vocabulary."
-        )
-    config = config_to_json(loaded.config)
-    del config["dropout_rate"]  # changes no score, and a bare checkpoint does not tell it
-    window = window or recipe.get("window", DEFAULT_WINDOW)
-    goal: Objective
-    if question is not None:
-        goal = asked = make_ask_llm(question, opened, window)
-        statistics = make_answer_log_prob_fn(
-            runs_as, loaded.params, mesh, yes_ids=asked.yes_ids, no_ids=asked.no_ids
-        )
-    else:
-        goal = make_objective(objective or _learnt_objective(recipe, path), opened, window)
-        statistics = make_token_nll_fn(runs_as, loaded.params, mesh)
+    shape = row_shape(goal, row_length)
+    split_cpu()
+    _check_attention(attention, dtype)
+    num_bytes = sum(_num_bytes(model, dtype) for model in stored)
+    model_devices = model_devices or default_model_devices(num_bytes)
+    batch_rows = batch_rows or default_batch_rows(model_devices)
+    mesh = scoring_mesh(batch_rows, num_bytes, model_devices)
+    cache_compiled_programs()
+    encoder_only = forward_pass_of(scorers) == "embed"
+    loaded = [_load(path, dtype, mesh, encoder_only=encoder_only) for path in paths]
+    config = config_to_json(loaded[0].config)
+    config.pop("dropout_rate", None)  # changes no score, and a bare checkpoint does not tell it
+    runs_as = dataclasses.replace(loaded[0].config, attention=attention)
     return ScoringModel(
-        name=loaded.name,
-        digest=loaded.digest,
+        name=" + ".join(model.name for model in loaded),
+        digest="+".join(model.digest for model in loaded),
         dtype=dtype,
         attention=attention,
         vocabulary=opened,
         vocabulary_name=vocabulary,
         objective=goal,
-        shape=row_shape(goal, row_length),
+        shape=shape,
         batch_rows=batch_rows,
-        token_statistics=statistics,
+        token_statistics=make_model_fn(
+            scorers, goal, runs_as, [model.params for model in loaded], mesh
+        ),
         config=config,
     )
+
+
+def model_vocabulary(
+    paths: Sequence[str], vocabulary: str | None, table_size: int
+) -> tuple[Vocabulary, str]:
+    """The vocabulary that is given, or that lies beside the first model; and its path.
+
+    Raises:
+      ValueError: there is none, it does not fit the model's table, or a model was trained with
+        another.
+    """
+    from pruning.jobs.reference_model import check_vocabulary, find_recipe
+
+    recipes = [find_recipe(path) for path in paths]
+    vocabulary = vocabulary or recipes[0].get("vocabulary")
+    if vocabulary is None:
+        raise ValueError(
+            f"{paths[0]} does not say which vocabulary it was trained with. Give --vocabulary its "
+            "SentencePiece file (T5: spiece.model), or `bytes` for ByT5."
+        )
+    opened = open_vocabulary(vocabulary)
+    for path, recipe in zip(paths, recipes, strict=True):
+        check_vocabulary(opened, vocabulary, recipe, path)
+    if not 0 <= table_size - opened.vocab_size < MOST_PADDING_IDS:
+        raise ValueError(
+            f"Vocabulary {vocabulary} has {opened.vocab_size} ids, but model {paths[0]} has a table of "
+            f"{table_size}; tables are padded to a multiple of {MOST_PADDING_IDS}. They "
+            "do not belong together: give another --vocabulary."
+        )
+    return opened, vocabulary
+
+
+def _check_given(paths: Sequence[str]) -> None:
+    if not paths:
+        raise ValueError(
+            "This scorer needs a model. Give --model a folder of `prune train`, a t5x checkpoint or "
+            "a Hugging Face folder or name, such as google/flan-t5-xl."
+        )
+
+
+def _open(path: str) -> Any:
+    from models.checkpoints import open_model
+
+    return open_model(path)
+
+
+def _load(path: str, dtype: str, mesh: Mesh, *, encoder_only: bool) -> Any:
+    from models.checkpoints import load_model
+    from pruning.progress import progress
+
+    return load_model(
+        path,
+        dtype=dtype,  # type: ignore[arg-type]
+        mesh=mesh,
+        encoder_only=encoder_only,
+        progress=lambda total: progress("load", total, "bytes"),
+    )
+
+
+def _check_equal_shapes(paths: Sequence[str], configs: Sequence[Any]) -> None:
+    for path, config in zip(paths, configs, strict=True):
+        if config != configs[0]:
+            raise ValueError(
+                f"Several --model run together and are averaged, so they have one shape; {paths[0]} has "
+                f"{configs[0]}, and {path} has {config}. Score them one by one into stores, and "
+                "combine these with `prune select --score`."
+            )
 
 
 def _check_attention(attention: str, dtype: str) -> None:
@@ -163,26 +234,17 @@ def _check_attention(attention: str, dtype: str) -> None:
         )
 
 
-def _learnt_objective(recipe: Mapping[str, Any], path: str) -> str:
-    if (name := recipe.get("objective", DEFAULT_OBJECTIVE)) == AskLLM.name:
-        raise ValueError(
-            f"Model {path} was trained to answer a question about documents, not to predict them. "
-            "Score with ask_llm, or give --objective span_corruption to go on all the same."
-        )
-    return name
-
-
 def row_shape(objective: Objective, row_length: int | None) -> RowShape:
     """A row of one window, or one whose longer side has `row_length` positions.
 
-    The other side is in proportion, rounded up.
+    The other side is in proportion, rounded up. What is not packed has the row of one example.
 
     Raises:
       ValueError: the row is shorter than a window.
     """
     encoder_length, decoder_length = objective.lengths
     longer = max(encoder_length, decoder_length)
-    if row_length is None:
+    if row_length is None or not objective.is_packed:
         return RowShape(encoder_length, decoder_length)
     if row_length < longer:
         raise ValueError(
@@ -194,33 +256,70 @@ def row_shape(objective: Objective, row_length: int | None) -> RowShape:
     )
 
 
-def default_batch_rows() -> int:
+def default_batch_rows(model_devices: int = 1) -> int:
     """Rows at a time: few where caches are small, many where a device must be kept busy."""
     import jax
 
-    return 4 if jax.default_backend() == "cpu" else 64 * jax.local_device_count()
+    if jax.default_backend() == "cpu":
+        return 4
+    return 64 * max(1, jax.local_device_count() // model_devices)
 
 
-def scoring_mesh(batch_rows: int, model_bytes: int = 0) -> Mesh:
-    """All devices, or on a CPU as many of its parts as divide a batch evenly.
+def default_model_devices(model_bytes: int) -> int:
+    """One, or the smallest divisor of the devices over which a copy of a model fits.
 
-    Each part has a copy of the model; one does where they would fill half of the memory.
+    Each sum over devices takes time, so no more than it needs. A CPU's parts share one memory.
+    """
+    import jax
+
+    devices = jax.local_devices()
+    memory = (devices[0].memory_stats() or {}).get("bytes_limit")
+    if memory is None:  # a CPU
+        return 1
+    divisors = [n for n in range(1, len(devices) + 1) if len(devices) % n == 0]
+    fit = (n for n in divisors if model_bytes / n <= MOST_PARAMETERS * memory)
+    return next(fit, len(devices))
+
+
+def scoring_mesh(batch_rows: int, model_bytes: int = 0, model_devices: int = 1) -> Mesh:
+    """All devices of this process, or on a CPU as many of its parts as divide a batch evenly.
+
+    Where copies of a model would fill half of a CPU's memory, there is one.
+
+    Args:
+      batch_rows: split over the copies of the model.
+      model_bytes: of one copy.
+      model_devices: that share a copy.
+
+    Raises:
+      ValueError: the devices do not divide evenly.
     """
     import jax
 
     from models.partitioning import make_mesh
 
     devices = jax.local_devices()
-    if jax.default_backend() == "cpu":
+    if len(devices) % model_devices:
+        divisors = [n for n in range(1, len(devices) + 1) if len(devices) % n == 0]
+        raise ValueError(
+            f"--model_devices {model_devices} does not divide the {len(devices)} devices of this "
+            f"process. Use one of: {', '.join(str(n) for n in divisors)}."
+        )
+    if jax.default_backend() == "cpu" and model_devices == 1:
         devices = devices[: math.gcd(len(devices), batch_rows)]
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if len(devices) * model_bytes > memory / 2:
             devices = devices[:1]
-    return make_mesh(devices=devices)
+    copies = len(devices) // model_devices
+    if batch_rows % copies:
+        raise ValueError(
+            f"--batch_rows {batch_rows} does not divide evenly over {copies} copies of the model. "
+            f"Use a multiple of {copies}, such as {-(-batch_rows // copies) * copies}."
+        )
+    return make_mesh(model=model_devices, devices=devices)
 
 
-def _model_bytes(path: str) -> int:
-    from models.checkpoints import open_model
+def _num_bytes(model: Any, dtype: str) -> int:
+    import jax.numpy as jnp
 
-    arrays = open_model(path).params.values()
-    return sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays)
+    return sum(math.prod(a.shape) for a in model.params.values()) * jnp.dtype(dtype).itemsize

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from models.configs import T5Config
+from models.configs import Config
 from pruning.tokenization import Vocabulary
 
 DEFAULT_SIZE = "tiny"
@@ -18,36 +18,25 @@ class StartingPoint:
       vocabulary: as `--vocabulary` names it; None to train one.
       params: float32; None for random ones.
       name: for people.
-      digest: of `params`.
+      digest: of the initial model's parameters, also where a run goes on and has no use for
+        them; None for random ones.
     """
 
-    config: T5Config
+    config: Config
     vocabulary: str | None
     name: str
     params: Any = None
     digest: str | None = None
 
-    def config_with(self, vocabulary: Vocabulary) -> T5Config:
-        """The config of the model that is trained.
-
-        Raises:
-          ValueError: the vocabulary has more ids than the model's table.
-        """
+    def config_with(self, vocabulary: Vocabulary) -> Config:
+        """The config of the model that is trained."""
         from pruning.jobs.reference_model import model_config
 
-        if self.params is None:
-            return model_config(self.config, vocabulary)
-        if vocabulary.vocab_size > self.config.vocab_size:
-            raise ValueError(
-                f"The vocabulary has {vocabulary.vocab_size} ids, but --initial_checkpoint "
-                f"{self.name} has a table of {self.config.vocab_size}. Leave --vocabulary out, or "
-                "give the one that this model was trained with."
-            )
-        return self.config
+        return self.config if self.digest else model_config(self.config, vocabulary)
 
     def describe(self) -> dict[str, Any]:
         """For the recipe, which a run with random parameters does without."""
-        return {} if self.params is None else {"initial_checkpoint": self.digest}
+        return {"initial_checkpoint": self.digest} if self.digest else {}
 
 
 def starting_point(
@@ -55,10 +44,15 @@ def starting_point(
     initial_checkpoint: str | None,
     vocabulary: str | None,
     *,
+    output: str,
     dtype: str,
     dropout_rate: float,
 ) -> StartingPoint:
     """Loads the initial model, or looks up the size.
+
+    Args:
+      size, initial_checkpoint, vocabulary, dtype, dropout_rate: as `prune train` has them.
+      output: a run that goes on there does not need the initial parameters.
 
     Raises:
       FileNotFoundError: there is no such model.
@@ -76,23 +70,22 @@ def starting_point(
         raise ValueError(
             f"--initial_checkpoint {initial_checkpoint} has a size of its own: leave out --size {size}."
         )
-    from models.checkpoints import load_model
-    from pruning.jobs.reference_model import check_vocabulary, find_recipe
-    from pruning.tokenization import open_vocabulary
+    from models.checkpoints import load_model, open_model, params_digest, t5x_orbax
+    from models.partitioning import make_mesh
+    from pruning.jobs.scoring_model import model_vocabulary
 
-    loaded = load_model(initial_checkpoint)
-    recipe = find_recipe(initial_checkpoint)
-    vocabulary = vocabulary or recipe.get("vocabulary")
-    if vocabulary is None:
-        raise ValueError(
-            f"{initial_checkpoint} does not say which vocabulary it was trained with. Give "
-            "--vocabulary its SentencePiece file (T5: spiece.model), or `bytes` for ByT5."
-        )
-    check_vocabulary(open_vocabulary(vocabulary), vocabulary, recipe, initial_checkpoint)
+    stored = open_model(initial_checkpoint)
+    _, vocabulary = model_vocabulary([initial_checkpoint], vocabulary, stored.config.vocab_size)
+    params = None
+    if t5x_orbax.find(output) is not None:
+        digest = params_digest(stored.params)
+    else:
+        loaded = load_model(initial_checkpoint, mesh=make_mesh())
+        params, digest = loaded.params, loaded.digest
     return StartingPoint(
-        config=dataclasses.replace(loaded.config, **changes),
+        config=dataclasses.replace(stored.config, **changes),
         vocabulary=vocabulary,
-        name=loaded.name,
-        params=loaded.params,
-        digest=loaded.digest,
+        name=stored.name,
+        params=params,
+        digest=digest,
     )

@@ -17,7 +17,7 @@ def train(
     num_steps: int = 10_000,
     vocabulary: str | None = None,
     vocabulary_size: int = 8_000,
-    objective: Literal["span_corruption", "prefix_lm", "causal_lm", "ask_llm"] = "span_corruption",
+    objective: Literal["span_corruption", "prefix_lm", "causal_lm", "ask_llm"] | None = None,
     answer_yes: str | None = None,
     prompt: str | None = None,
     yes: Sequence[str] = (),
@@ -26,9 +26,10 @@ def train(
     window: int = 512,
     row_length: int | None = None,
     batch_rows: int = 32,
-    learning_rate: float = 1.0,
+    optimizer: Literal["adafactor", "adamw", "lion"] | None = None,
+    learning_rate: float | None = None,
     hold_steps: int = 10_000,
-    linear_warmup_steps: int = 0,
+    linear_warmup_steps: int | None = None,
     dropout_rate: float = 0.0,
     dtype: str = "float32",
     where: str | None = None,
@@ -41,16 +42,16 @@ def train(
     keep: int = 1,
     strict: bool = False,
 ) -> str:
-    """Trains a T5 reference model on a source, or one that answers ask_llm; a stopped run goes on.
+    """Trains a reference model on a source, or one that answers ask_llm; a stopped run goes on.
 
     Args:
       source: as of `prune score`.
       output: folder of the model: t5x checkpoints, config.json, vocabulary, TensorBoard.
-      size: tiny, mini, or a public one such as t5_1_1_small; by default tiny, or that of initial_checkpoint.
+      size: tiny, mini, or a public one such as t5_1_1_small; decoder-only: gpt_124m, mpt_125m and more; by default tiny, or that of initial_checkpoint.
       num_steps: training steps in all.
       vocabulary: SentencePiece file, or `bytes`; without it one is trained on the source.
       vocabulary_size: pieces of a vocabulary that is trained.
-      objective: what the model learns to predict: the text, or for ask_llm the answer to a question about it.
+      objective: what the model learns to predict: the text, or for ask_llm the answer to a question about it; by default span_corruption, and causal_lm without an encoder.
       answer_yes: FIELD=VALUE, such as damage=none: ask_llm answers yes for documents whose field has this value, and no for others.
       prompt: of ask_llm: text file with {document} where the document goes; by default the prompt of the paper.
       yes: spellings of ask_llm's yes, each one token; the first is what the model learns to say; by default yes.
@@ -59,9 +60,10 @@ def train(
       window: longest input in tokens.
       row_length: positions of a packed row's longer side, the other in proportion; by default one window.
       batch_rows: packed rows per step.
-      learning_rate: multiplier of T5's schedule 1 / sqrt(max(step, hold_steps)).
+      optimizer: by default adafactor for a T5, adamw for gpt, lion for mpt.
+      learning_rate: of adafactor, multiplier of T5's schedule 1 / sqrt(max(step, hold_steps)), by default 1; of the others the peak of a cosine that ends with the run, by default 1.5e-4 and 2e-4.
       hold_steps: steps for which the schedule stays at its first value; t5x calls it warmup_steps.
-      linear_warmup_steps: steps over which the rate rises from 0; 0 for none.
+      linear_warmup_steps: steps over which the rate rises from 0; by default none, and 2 percent of the run for adamw and lion.
       dropout_rate: in training.
       dtype: of activations, float32 or bfloat16; parameters are float32.
       where: folder of a selection: train only on what it keeps, or with ! before it on what it drops.
@@ -80,11 +82,11 @@ def train(
     Raises:
       ValueError: a setting cannot be used, or the folder belongs to another run.
     """
-    from models.configs import check_dtype
-    from models.optimizer import LearningRate
+    from models.checkpoints.t5x_orbax import check_writable
+    from models.configs import T5Config, check_dtype
     from models.partitioning import make_mesh
     from models.training import train as train_model
-    from pruning.asked_documents import KnownAnswer, make_ask_llm
+    from pruning.asked_documents import KnownAnswer, ask_about
     from pruning.documents import cut_into_units
     from pruning.jobs.compiled_programs import cache_compiled_programs
     from pruning.jobs.open_question import question_to_learn
@@ -93,6 +95,7 @@ def train(
     from pruning.jobs.reference_model import corpus_record, find_or_train_vocabulary
     from pruning.jobs.scoring_model import row_shape
     from pruning.jobs.starting_point import starting_point
+    from pruning.jobs.training_recipe import optimizer_and_rate
     from pruning.objectives import make_objective
     from pruning.prepared_units import Preparation
     from pruning.tokenization import ByteVocabulary
@@ -105,13 +108,25 @@ def train(
         num_steps=num_steps, batch_rows=batch_rows, checkpoint_period=checkpoint_period, keep=keep
     )
     check_dtype(dtype)
+    check_writable(output)
+    start = starting_point(
+        size, initial_checkpoint, vocabulary, output=output, dtype=dtype, dropout_rate=dropout_rate
+    )
+    has_encoder = isinstance(start.config, T5Config)
+    objective = objective or ("span_corruption" if has_encoder else "causal_lm")
+    if not has_encoder and objective != "causal_lm":
+        raise ValueError(
+            f"{start.name} has no encoder and learns by causal_lm: leave out --objective {objective}."
+        )
     question = question_to_learn(objective, answer_yes=answer_yes, prompt=prompt, yes=yes, no=no)
     known_answer = KnownAnswer.parse(answer_yes) if answer_yes else None
-    start = starting_point(
-        size, initial_checkpoint, vocabulary, dtype=dtype, dropout_rate=dropout_rate
-    )
-    rate = LearningRate(
-        multiplier=learning_rate, hold_steps=hold_steps, linear_warmup_steps=linear_warmup_steps
+    chosen, rate = optimizer_and_rate(
+        start.config,
+        optimizer,
+        learning_rate=learning_rate,
+        hold_steps=hold_steps,
+        linear_warmup_steps=linear_warmup_steps,
+        num_steps=num_steps,
     )
     if question is None:
         # Every vocabulary has as many sentinels as that of bytes, and no more is looked at here.
@@ -124,7 +139,6 @@ def train(
         source=corpus,
         where=open_where(where, files),
         max_document_bytes=max_document_bytes,
-        known_answer=known_answer,
         strict=strict,
     )
     trained_on = corpus_record(how, files, unit_rows=unit_rows) | {
@@ -135,9 +149,9 @@ def train(
         output, start.vocabulary, how=how, units=units, trained_on=trained_on, question=question
     )
     goal = (
-        make_objective(objective, opened, window)
+        make_objective(objective, opened, window, has_encoder=has_encoder)
         if question is None
-        else make_ask_llm(question, opened, window)
+        else ask_about(question, opened, window, known_answer)
     )
     shape = row_shape(goal, row_length)
     batches = TrainingBatches(
@@ -165,6 +179,7 @@ def train(
             num_steps=num_steps,
             recipe=recipe,
             initial_params=start.params,
+            optimizer=chosen,
             learning_rate=rate,
             seed=seed,
             checkpoint_period=checkpoint_period,

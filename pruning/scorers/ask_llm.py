@@ -23,7 +23,9 @@ class AskLLM:
     """
 
     name: ClassVar[str] = "ask_llm"
+    forward_pass: ClassVar[str] = "ask"
     needs: ClassVar[frozenset[str]] = frozenset({"log_p_yes", "log_p_no"})
+    reads: ClassVar[frozenset[str]] = frozenset()
     columns: ClassVar[tuple[Column, ...]] = (
         Column(
             name="log_p_yes",

@@ -25,7 +25,9 @@ class Perplexity:
     """
 
     name: ClassVar[str] = "perplexity"
+    forward_pass: ClassVar[str] = "predict"
     needs: ClassVar[frozenset[str]] = frozenset({"nll"})
+    reads: ClassVar[frozenset[str]] = frozenset()
     columns: ClassVar[tuple[Column, ...]] = (
         Column(
             name="nll",

@@ -19,6 +19,7 @@ class Random:
 
     name: ClassVar[str] = "random"
     needs: ClassVar[frozenset[str]] = frozenset()
+    reads: ClassVar[frozenset[str]] = frozenset()
     columns: ClassVar[tuple[Column, ...]] = (
         Column(name="random", unit="none", keeps="any", meaning="hash of id and seed, uniform"),
     )
