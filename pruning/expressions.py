@@ -1,14 +1,14 @@
-"""Expressions over score columns, such as `log_p_yes - log_p_no`: read, never executed.
+"""Expressions over score columns, such as `log_p_yes - log_p_no`, and their values.
 
-They hold numbers, names of columns, + - * / **, a minus sign before a term, parentheses
-and FUNCTIONS, with Python's precedence: -x ** 2 is -(x ** 2).
+They hold numbers, names of columns (`nll`, or `ask.nll` of the store named `ask`),
++ - * / **, a minus sign before a term, parentheses, FUNCTIONS, and CORPUS_FUNCTIONS of
+a term and all documents, with Python's precedence: -x ** 2 is -(x ** 2).
 """
 
 import ast
 import dataclasses
-import difflib
-import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,13 +21,27 @@ FUNCTIONS: dict[str, np.ufunc] = {
     "minimum": np.minimum,
     "sqrt": np.sqrt,
 }
-_OPERATORS: dict[type[ast.operator], np.ufunc] = {
+# They look at the whole corpus first: see `pruning.corpus_statistics`.
+CORPUS_FUNCTIONS = ("rank", "zscore")
+OPERATORS: dict[type[ast.operator], np.ufunc] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,
     ast.Mult: np.multiply,
     ast.Div: np.divide,
     ast.Pow: np.power,
 }
+
+
+class Fitted(Protocol):
+    """What a function of CORPUS_FUNCTIONS makes of its term, once it knows the corpus."""
+
+    def __call__(self, value_N: np.ndarray) -> np.ndarray:
+        """float64 [N] of float32 [N]; NaN where that is NaN."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What it found, as JSON."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,11 +52,24 @@ class Expression:
       text: normalised: the same for any spacing and needless parentheses.
       columns: it needs, in order of first mention.
       tree: of nodes that `parse_expression` lets pass.
+      fitted: what each call of CORPUS_FUNCTIONS makes of its term, by text.
     """
 
     text: str
     columns: tuple[str, ...]
     tree: ast.expr
+    fitted: Mapping[str, Fitted] = dataclasses.field(default_factory=dict)
+
+    @property
+    def corpus_calls(self) -> dict[str, ast.Call]:
+        """The calls of CORPUS_FUNCTIONS by their text, inner ones first."""
+        calls = [node for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
+        of_corpus = [node for node in reversed(calls) if function_name(node) in CORPUS_FUNCTIONS]
+        return {ast.unparse(node): node for node in of_corpus}
+
+    def term(self, call: ast.Call) -> "Expression":
+        """The term of a call, with a value where the whole expression has all its columns."""
+        return dataclasses.replace(self, text=ast.unparse(call.args[0]), tree=call.args[0])
 
     def __call__(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """Values of one table, computed in float64.
@@ -55,7 +82,7 @@ class Expression:
         """
         inputs = {name: np.asarray(columns[name], np.float64) for name in self.columns}
         with np.errstate(all="ignore"):
-            value_N = _value(self.tree, inputs).astype(np.float32)
+            value_N = _value(self.tree, inputs, self.fitted).astype(np.float32)
         # NaN ** 0 is 1: a missing number must not turn into a score.
         is_value_N = np.isfinite(value_N) & ~_any_nan(inputs)
         return np.where(is_value_N, value_N, np.float32(np.nan))
@@ -65,98 +92,39 @@ class Expression:
         return np.isnan(self(columns)) & ~_any_nan({c: columns[c] for c in self.columns})
 
 
-def parse_expression(text: str, known: Collection[str]) -> Expression:
-    """Reads an expression.
+def _value(
+    node: ast.expr,
+    columns: Mapping[str, np.ndarray],
+    fitted: Mapping[str, Fitted],
+) -> np.ndarray:
+    def value(term: ast.expr) -> np.ndarray:
+        return _value(term, columns, fitted)
 
-    Args:
-      text: to read.
-      known: names of columns.
-
-    Raises:
-      ValueError: it is none, or names an unknown column or function, or no column at all.
-        The message has the text with a mark at the place.
-    """
-    text = " ".join(text.split())
-    try:
-        tree = ast.parse(text, mode="eval").body
-        columns = tuple(dict.fromkeys(_columns(tree, text, known)))
-        normalised = ast.unparse(tree)
-    except SyntaxError as error:
-        raise ValueError(_at(text, (error.offset or 1) - 1, _grammar(known))) from None
-    except (RecursionError, MemoryError):
-        raise ValueError(
-            f"The expression {text[:40]!r}… is nested too deeply to be read."
-        ) from None
-    if not columns:
-        raise ValueError(f"The expression {text!r} has no column. {_grammar(known)}")
-    return Expression(text=normalised, columns=columns, tree=tree)
-
-
-def _columns(node: ast.expr, text: str, known: Collection[str]) -> Iterator[str]:
-    """Every mention of a column. Lets nothing pass but what `_value` computes."""
-
-    def refuse(problem: str) -> ValueError:
-        # Python counts bytes.
-        before = len(text.encode()[: node.col_offset].decode())
-        return ValueError(_at(text, before, problem))
-
-    match node:
-        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            if not abs(number) <= sys.float_info.max:
-                raise refuse("This number does not fit into float64.")
-        case ast.Name(id=name):
-            if name not in known:
-                raise refuse(f"The store has no score {name!r}; {_choices(name, known)}")
-            yield name
-        case ast.UnaryOp(op=ast.USub()):
-            yield from _columns(node.operand, text, known)
-        case ast.BinOp() if type(node.op) in _OPERATORS:
-            yield from _columns(node.left, text, known)
-            yield from _columns(node.right, text, known)
-        case ast.Call(func=ast.Name(id=name), keywords=[]):
-            if name not in FUNCTIONS:
-                raise refuse(f"There is no function {name!r}; {_choices(name, FUNCTIONS)}")
-            takes = FUNCTIONS[name].nin
-            if len(node.args) != takes:
-                raise refuse(f"{name} takes {takes} terms, here are {len(node.args)}.")
-            for term in node.args:
-                yield from _columns(term, text, known)
-        case _:
-            raise refuse(_grammar(known))
-
-
-def _value(node: ast.expr, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     match node:
         case ast.Constant():
             return np.asarray(node.value, np.float64)
         case ast.Name():
             return columns[node.id]
+        case ast.Attribute():
+            return columns[ast.unparse(node)]
         case ast.UnaryOp():
-            return np.negative(_value(node.operand, columns))
+            return np.negative(value(node.operand))
         case ast.BinOp():
-            terms = [_value(node.left, columns), _value(node.right, columns)]
-            return _OPERATORS[type(node.op)](*terms)
+            return OPERATORS[type(node.op)](value(node.left), value(node.right))
+        case ast.Call() if function_name(node) in CORPUS_FUNCTIONS:
+            # The float32 that --score would rank by.
+            term_N = value(node.args[0]).astype(np.float32)
+            term_N = np.where(np.isfinite(term_N), term_N, np.float32(np.nan))
+            return fitted[ast.unparse(node)](term_N)
         case ast.Call(func=ast.Name(id=name)):
-            return FUNCTIONS[name](*(_value(term, columns) for term in node.args))
-    raise AssertionError(f"_columns let {ast.dump(node)} pass")
+            return FUNCTIONS[name](*(value(term) for term in node.args))
+    raise AssertionError(f"`parse_expression` let {ast.dump(node)} pass")
+
+
+def function_name(node: ast.Call) -> str:
+    """The name that is called; empty if something else than a name is."""
+    return node.func.id if isinstance(node.func, ast.Name) else ""
 
 
 def _any_nan(columns: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.logical_or.reduce([np.isnan(column_N) for column_N in columns.values()])
-
-
-def _at(text: str, place: int, problem: str) -> str:
-    return f"{problem}\n  {text}\n  {' ' * place}^"
-
-
-def _choices(name: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    meant = f" Did you mean {close[0]}?" if close else ""
-    return f"known are {', '.join(known) or 'none'}.{meant}"
-
-
-def _grammar(known: Collection[str]) -> str:
-    return (
-        "An expression has numbers, columns, + - * / **, parentheses and the functions "
-        f"{', '.join(FUNCTIONS)}; columns here are {', '.join(known) or 'none'}."
-    )

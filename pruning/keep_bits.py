@@ -12,15 +12,15 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
-import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from etils import epath
 
 from pruning.documents import SourceFile
+from pruning.object_stores import is_object, objects_below
+from pruning.publishing import publish_folder
 
 FORMAT = "t5x-pruning selection"
 VERSION = 1
@@ -153,7 +153,7 @@ def write_selection(
     *,
     files: Iterable[tuple[SourceFile, np.ndarray, Mapping[int, int]]],
     source: Mapping[str, Any],
-    info: Mapping[str, Any],
+    info: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
 ) -> Selection:
     """Writes a selection in one step: it appears whole or not at all.
 
@@ -162,41 +162,35 @@ def write_selection(
       files: each file of the source with its keep bits (bool [num_rows]) and
         the text hashes of its guard rows.
       source: `Source.describe()` of the corpus.
-      info: what else belongs into selection.json (rule, seed, counts, stores).
+      info: what else belongs into selection.json (rule, seed, counts, stores); a function
+        is called when all files are written.
 
     Raises:
       FileExistsError: the folder exists.
       ValueError: the selection keeps nothing.
     """
     target = epath.Path(folder)
-    if target.exists():
-        raise FileExistsError(
-            f"{target} exists, and a selection never changes once written. "
-            "Give another --output, or delete the folder."
+    _check_free(target)
+    packed = [_pack(*entry) for entry in files]
+    guards = [guard for guard, _ in packed]
+    kept, rows = sum(g.num_kept for g in guards), sum(g.num_rows for g in guards)
+    if not kept:
+        raise ValueError(
+            f"This selection keeps none of {rows:,} documents, and training on nothing never "
+            "ends. Look at the scores with `prune report`, or keep a larger fraction."
         )
-    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
-    temporary.mkdir(parents=True)
-    try:
-        guards = [_write_bits(temporary, *entry) for entry in files]
-        kept, rows = sum(g.num_kept for g in guards), sum(g.num_rows for g in guards)
-        if not kept:
-            raise ValueError(
-                f"This selection keeps none of {rows:,} documents, and training on nothing never "
-                "ends. Look at the scores with `prune report`, or keep a larger fraction."
-            )
-        everything = {
-            "format": FORMAT,
-            "version": VERSION,
-            "digest": bits_digest(guards),
-            **info,
-            "source": dict(source),
-            "files": [dataclasses.asdict(g) for g in guards],
-        }
-        (temporary / "selection.json").write_text(json.dumps(everything, indent=1) + "\n")
-        temporary.rename(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    everything = {
+        "format": FORMAT,
+        "version": VERSION,
+        "digest": bits_digest(guards),
+        **(info() if callable(info) else info),
+        "source": dict(source),
+        "files": [dataclasses.asdict(g) for g in guards],
+    }
+    contents = {f"{guard.path}.bits": bits for guard, bits in packed}
+    # Last: in an object store, where folders have no names, it is what makes a selection.
+    contents["selection.json"] = (json.dumps(everything, indent=1) + "\n").encode()
+    publish_folder(target, contents)
     return read_selection(target)
 
 
@@ -206,18 +200,28 @@ def bits_digest(guards: Iterable[FileGuard]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _write_bits(
-    folder: epath.Path, file: SourceFile, keep: np.ndarray, row_hashes: Mapping[int, int]
-) -> FileGuard:
+def _check_free(target: epath.Path) -> None:
+    if is_object(target):
+        # What a writer that died has left is written anew.
+        is_taken = any(not name.endswith(".bits") for name in objects_below(target))
+    else:
+        is_taken = target.exists()
+    if is_taken:
+        raise FileExistsError(
+            f"{target} exists, and a selection never changes once written. "
+            "Give another --output, or delete the folder."
+        )
+
+
+def _pack(
+    file: SourceFile, keep: np.ndarray, row_hashes: Mapping[int, int]
+) -> tuple[FileGuard, bytes]:
     if keep.shape != (file.num_rows,) or keep.dtype != bool:
         raise ValueError(
             f"Keep bits of {file.path} are {keep.dtype} {keep.shape}; expected bool ({file.num_rows},)."
         )
-    path = folder / f"{file.path}.bits"
-    path.parent.mkdir(parents=True, exist_ok=True)
     packed = np.packbits(keep, bitorder="little").tobytes()
-    path.write_bytes(packed)
-    return FileGuard(
+    guard = FileGuard(
         path=file.path,
         size=file.size,
         num_rows=file.num_rows,
@@ -225,6 +229,7 @@ def _write_bits(
         row_hashes=dict(row_hashes),
         bits_sha256=hashlib.sha256(packed).hexdigest(),
     )
+    return guard, packed
 
 
 def _some(names: Iterable[str], most: int = 5) -> str:

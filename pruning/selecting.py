@@ -1,9 +1,11 @@
-"""From a score store to a selection folder: rank, cut, keep bits, books."""
+"""From score stores to a selection folder: rank, cut, keep bits, books."""
 
+import collections
 import dataclasses
-import hashlib
+import itertools
 import os
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,174 +13,186 @@ import pyarrow.compute as pc
 
 import pruning
 from pruning.accounting import Accounting
+from pruning.cuts import Cut, find_cut
 from pruning.documents import SourceFile, Unit
-from pruning.expressions import Expression, parse_expression
-from pruning.hashing import text_hash
+from pruning.expression_grammar import parse_expression
+from pruning.expressions import Expression
 from pruning.keep_bits import GUARD_ROWS, Selection, write_selection
+from pruning.kept_scores import KeptScores
+from pruning.prepared_units import Where
+from pruning.ranked_documents import RankedDocuments, rank_documents
 from pruning.score_store import ScoreStore
-from pruning.selection import Chunk, Chunks, Cut, Rule, find_cut
-
-# Scores of more rows than this are read again for every pass (8 bytes a row).
-ROWS_IN_MEMORY = 50_000_000
+from pruning.selection import Rule
+from pruning.several_stores import Place, SeveralStores, one_text_hash
+from pruning.store_digests import digest, manifest_digest, text_hashes_digest
+from pruning.training_plan import training_plan
 
 
 def select(
-    store: ScoreStore,
+    stores: ScoreStore | Mapping[str, ScoreStore],
     output: str | os.PathLike,
     *,
     rule: Rule,
     score: str | None = None,
     by: list[str] | None = None,
     partial: bool = False,
+    where: Where | None = None,
+    training_tokens: int | None = None,
 ) -> Selection:
-    """Applies a rule to one column of a score store, or to an expression, and writes the keep bits.
+    """Applies a rule to a score column, or an expression of several, and writes the keep bits.
 
     Args:
-      store: of the scores.
+      stores: of the scores; several of one source by name, one of them may be "".
       output: folder of the selection; must not exist.
       rule: what to keep.
-      score: column, or expression of columns, to rank by; the store's main column by default.
-        Documents whose numbers give an expression no finite value are dropped as `undefined`.
-      by: carried fields to keep books by; `domain` by default, if there is one.
-      partial: take a store that is not complete. Rows without a unit are dropped
+      score: column, or expression of columns, to rank by; the only store's main column by
+        default. Documents whose numbers give an expression no finite value are dropped as
+        `undefined`.
+      by: carried fields to keep books by; by default `domain`, and the rule's `per`, if
+        they are carried.
+      partial: take stores that are not complete. Rows without a unit are dropped
         as `not_sampled`.
+      where: only these documents are ranked and counted; the others are dropped as `excluded`.
+      training_tokens: that a run on the selection will see; its epochs are recorded.
 
     Raises:
-      ValueError: no such column or field, no expression, or the store is not complete.
+      ValueError: no such column or field, no expression, a store that is not complete or of
+        another source or other texts, or a budget above what is there.
     """
-    score = score or next(iter(store.score_columns))
-    if score not in store.score_columns:
-        score = parse_expression(score, store.score_columns).text
-    store = store.with_scores([score])
-    by = [f for f in ("domain",) if f in store.fields] if by is None else by
-    for field in by:
-        if field not in store.fields:
-            raise ValueError(
-                f"The store has no field {field!r}; it has {', '.join(store.fields) or 'none'}."
-            )
-    missing = len(store.missing_units())
-    if missing and not partial:
-        raise ValueError(
-            f"Score store {store.folder} lacks {missing:,} of {len(store.units):,} units. Run "
-            "`prune score` again to finish it, or give --partial to drop their documents."
-        )
-    cut = find_cut(rule, _chunks(store, score))
-    accounting = Accounting(by)
+    several = SeveralStores({"": stores} if isinstance(stores, ScoreStore) else stores)
+    expression = _expression(several, score)
+    by = _book_fields(several, rule, by)
+    if not partial:
+        several.check_complete()
+    ranked = rank_documents(several, expression, rule, where)
+    cut = find_cut(rule, ranked.chunks(), ranked.groups.names if ranked.groups else ("",))
+    accounting, kept = Accounting(by), KeptScores(cut)
     text_hashes: dict[str, list[str | None]] = {}
-    files = list(_kept_files(store, score, cut, accounting, text_hashes))
-    return write_selection(
-        output,
-        files=files,
-        source=store.manifest["source"],
-        info={
+
+    def info() -> dict[str, Any]:
+        books = accounting.result()
+        return {
             "code_version": pruning.__version__,
             "rule": dataclasses.asdict(rule),
-            "score": score,
-            "thresholds": cut.thresholds,
-            "stores": [
-                {
-                    "path": os.fspath(store.folder.resolve()),
-                    "manifest": manifest_digest(store),
-                    "digest": digest(store),
-                }
-            ],
-            **accounting.result(),
-            "unit_rows": store.manifest["unit_rows"],
+            "score": ranked.expression.text,
+            "corpus": {text: f.describe() for text, f in ranked.expression.fitted.items()},
+            "thresholds": kept.thresholds,
+            "per_group": kept.by_group,
+            "where": where.describe() if where else None,
+            "plan": training_plan(training_tokens, books["counts"]),
+            "stores": [_describe(name, store) for name, store in several.stores.items()],
+            **books,
+            "unit_rows": several.first.manifest["unit_rows"],
             "text_hashes": text_hashes,
-        },
+        }
+
+    return write_selection(
+        output,
+        files=_kept_files(ranked, cut, accounting, kept, text_hashes),
+        source=several.first.manifest["source"],
+        info=info,
     )
 
 
-def manifest_digest(store: ScoreStore) -> str:
-    """SHA-256 of the manifest: what was scored, with what."""
-    return hashlib.sha256((store.folder / "manifest.json").read_bytes()).hexdigest()
+def _expression(stores: SeveralStores, score: str | None) -> Expression:
+    if not stores.scores:
+        raise ValueError(
+            f"{stores.first.folder} has no column of one number a document to rank by."
+        )
+    if score is None and len(stores.stores) > 1:
+        raise ValueError(
+            f"Several stores need --score: an expression of {', '.join(stores.scores)}."
+        )
+    return parse_expression(score or next(iter(stores.scores)), stores.scores)
 
 
-def digest(store: ScoreStore) -> str:
-    """SHA-256 over the manifest and every unit's file, in order."""
-    total = hashlib.sha256((store.folder / "manifest.json").read_bytes())
-    for unit in store.units:
-        if store.path(unit).exists():
-            total.update(hashlib.sha256(store.path(unit).read_bytes()).digest())
-    return total.hexdigest()
+def _book_fields(stores: SeveralStores, rule: Rule, by: list[str] | None) -> list[str]:
+    if by is None:
+        return [f for f in dict.fromkeys(("domain", rule.per)) if f in stores.fields]
+    for field in by:
+        if field not in stores.fields:
+            known = ", ".join(stores.fields) or "none"
+            raise ValueError(f"The store has no field {field!r}; it has {known}.")
+    return by
 
 
-def _chunks(store: ScoreStore, score: str) -> Chunks:
-    """Opens the scores for a pass; keeps them in memory where that is cheap."""
-
-    def read() -> Iterator[Chunk]:
-        for unit, table in store.tables([score]):
-            yield _chunk(unit, table, score)
-
-    if sum(file.num_rows for file in store.files.values()) > ROWS_IN_MEMORY:
-        return read
-    chunks = list(read())
-    return lambda: chunks
-
-
-def _chunk(unit: Unit, table: pa.Table, score: str) -> Chunk:
-    rows_N = unit.first_row + np.arange(unit.num_rows)
-    return Chunk(unit.file, rows_N, table[score].to_numpy().astype(np.float64))
+def _describe(name: str, store: ScoreStore) -> dict[str, Any]:
+    return {
+        **({"name": name} if name else {}),
+        "path": os.fspath(store.folder.resolve()),
+        "manifest": manifest_digest(store),
+        "digest": digest(store),
+    }
 
 
 def _kept_files(
-    store: ScoreStore,
-    score: str,
+    ranked: RankedDocuments,
     cut: Cut,
     accounting: Accounting,
+    kept: KeptScores,
     text_hashes: dict[str, list[str | None]],
 ) -> Iterator[tuple[SourceFile, np.ndarray, Mapping[int, int]]]:
     """Keep bits and guards of each file; fills the books and the digests of text hashes."""
-    columns = [score, "reason", "text_hash", "n_tokens", "n_bytes", *accounting.fields]
-    if score in store.expressions:
-        columns += store.expressions[score].columns
-    units_of: dict[str, list[Unit]] = {path: [] for path in store.files}
-    for unit in store.units:
-        units_of[unit.file].append(unit)
-    for path, file in store.files.items():
-        keep_N = np.zeros(file.num_rows, bool)
+    stores = ranked.stores
+    num_units = collections.Counter(unit.file for unit in stores.first.units)
+    places = {**ranked.places, **_book_places(stores, accounting.fields)}
+    tables = stores.tables(places, "write keep bits")
+    for path, file in stores.first.files.items():
+        keep_N, text_hashes[path] = np.zeros(file.num_rows, bool), []
         guards: dict[int, int] = {}
-        text_hashes[path] = []
-        for unit in units_of[path]:
-            if not store.path(unit).exists():
+        for unit, table in itertools.islice(tables, num_units[path]):
+            reasons = {name: table[f"{name} reason"] for name in stores.stores}
+            unread_N = np.logical_and.reduce(
+                [
+                    pc.fill_null(pc.equal(reason_N, "not_sampled"), False).to_numpy()
+                    for reason_N in reasons.values()
+                ]
+            )
+            if unread_N.all():
                 accounting.add_unread(unit.num_rows, "not_sampled")
                 text_hashes[path].append(None)
                 continue
-            table = store.read(unit, columns)
-            chunk = _chunk(unit, table, score)
-            keep_N[chunk.rows_N] = cut.keeps(chunk)
-            books = _with_undefined(table, store.expressions.get(score))
-            accounting.add(books, keep_N[chunk.rows_N], ~np.isnan(chunk.score_N))
-            text_hashes[path].append(text_hashes_digest(table["text_hash"]))
-            guards = guards or _guards(chunk.rows_N, table["text_hash"])
+            chunk = ranked.chunk(unit, table)
+            kept_N = cut.keeps(chunk)
+            keep_N[unit.first_row :][: unit.num_rows] = kept_N
+            hash_N = _one_text_hash(unit, table, stores)
+            accounting.add(_books(ranked, unit, table, reasons), kept_N, ~np.isnan(chunk.score_N))
+            kept.add(chunk, kept_N)
+            text_hashes[path].append(None if unread_N.any() else text_hashes_digest(hash_N))
+            guards = guards or _guards(unit, hash_N)
         yield file, keep_N, guards
 
 
-def _with_undefined(table: pa.Table, expression: Expression | None) -> pa.Table:
-    """Gives rows the reason `undefined` whose numbers the expression has no finite value for."""
-    if expression is None:
-        return table
-    undefined_N = expression.is_undefined({c: table[c].to_numpy() for c in expression.columns})
-    reason_N = pc.if_else(pa.array(undefined_N), "undefined", table["reason"])
-    return table.set_column(table.column_names.index("reason"), "reason", reason_N)
+def _one_text_hash(unit: Unit, table: pa.Table, stores: SeveralStores) -> pa.ChunkedArray:
+    return one_text_hash(unit, {name: table[f"{name} text_hash"] for name in stores.stores})
 
 
-def _guards(rows_N: np.ndarray, text_hash_N: pa.ChunkedArray) -> dict[int, int]:
+def _books(
+    ranked: RankedDocuments, unit: Unit, table: pa.Table, reasons: dict[str, pa.ChunkedArray]
+) -> pa.Table:
+    """The table with the size of each text and why it is not ranked."""
+    n_bytes_N = pc.coalesce(*(table[f"{name} n_bytes"] for name in ranked.stores.stores))
+    return table.append_column("n_bytes", n_bytes_N).append_column(
+        "reason", ranked.reasons(unit, table, reasons)
+    )
+
+
+def _book_places(stores: SeveralStores, fields: list[str]) -> dict[str, Place]:
+    """What the books and the guards read, beside what is ranked."""
+    facts = {
+        f"{name} {fact}": Place(name, fact)
+        for name in stores.stores
+        for fact in ("reason", "text_hash", "n_bytes")
+    }
+    tokens = {"n_tokens": Place(stores.with_tokens, "n_tokens")}
+    return {**facts, **tokens, **{field: stores.fields[field] for field in fields}}
+
+
+def _guards(unit: Unit, text_hash_N: pa.ChunkedArray) -> dict[int, int]:
     """Text hashes of some rows from the first one on that has a text."""
     has_text_N = pc.is_valid(text_hash_N).to_numpy()
     if not has_text_N.any():
         return {}
     candidates = int(has_text_N.argmax()) + np.array(GUARD_ROWS)
-    chosen = [i for i in candidates if i < len(rows_N) and has_text_N[i]]
-    return {int(rows_N[i]): text_hash_N[int(i)].as_py() for i in chosen}
-
-
-def text_hashes_digest(text_hash_N: pa.ChunkedArray) -> str:
-    """SHA-256 of a unit's text hashes as little-endian int64.
-
-    0 stands for a record without text and for one with an empty text: an export
-    cannot tell the two apart, and neither is ever kept.
-    """
-    hashes_N = pc.fill_null(text_hash_N, 0).to_numpy()
-    hashes_N = np.where(hashes_N == text_hash(b""), 0, hashes_N)
-    return hashlib.sha256(hashes_N.astype("<i8").tobytes()).hexdigest()
+    chosen = [i for i in candidates if i < unit.num_rows and has_text_N[i]]
+    return {int(unit.first_row + i): text_hash_N[int(i)].as_py() for i in chosen}

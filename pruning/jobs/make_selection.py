@@ -6,49 +6,96 @@ from typing import Literal
 
 
 def select(
-    scores: str,
+    scores: Sequence[str],
     output: str,
     *,
-    keep: Literal["low", "middle", "high", "random", "threshold"],
+    keep: Literal["low", "middle", "high", "random", "threshold", "sample"],
     score: str | None = None,
     fraction: float | None = None,
+    documents: int | None = None,
+    tokens: int | None = None,
     min_score: float | None = None,
     max_score: float | None = None,
+    weights: Literal["inverse", "proportional", "softmax"] | None = None,
+    temperature: float | None = None,
     seed: int = 0,
+    per: str | None = None,
+    quota: Sequence[str] | None = None,
+    where: str | None = None,
     by: Sequence[str] | None = None,
     partial: bool = False,
+    training_tokens: int | None = None,
 ) -> str:
     """Decides which documents stay, and writes the selection.
 
     Args:
-      scores: folder of a score store.
+      scores: folder of a score store, or several of one source as NAME=DIR.
       output: folder of the selection; must not exist.
-      keep: the low, middle or high part by score, a random part, or all within a threshold.
-      score: column to rank by, or an expression such as 'log_p_yes - log_p_no' (--score=-nll where it begins with a minus); by default the
+      keep: the low, middle or high part by score, a random part, all within a threshold, or a
+        sample drawn by weights.
+      score: column to rank by, or an expression such as 'log_p_yes - log_p_no' (--score=-nll where
+        it begins with a minus) or 'rank(ask.log_p_yes) - rank(ppl.nll)'; by default the only
         store's main column.
-      fraction: of the scored documents, for all but threshold.
+      fraction: of the scored documents to keep.
+      documents: how many to keep, instead of a fraction.
+      tokens: how many to keep at most, instead of a fraction.
       min_score: lowest score kept by threshold.
       max_score: highest score kept by threshold.
+      weights: of a sample: a chance as 1 / score, as the score, or as exp(score / temperature).
+      temperature: of softmax weights; by default 1.
       seed: breaks ties and draws.
-      by: carried fields to keep books by; by default domain, if the store has it.
-      partial: take a store that is not finished.
+      per: field or column; the rule, with its whole budget, within each of its values.
+      quota: shares of what stays by value of --per, such as web=0.5 code=0.2; the values not named
+        share what is left.
+      where: folder of a selection: rank only what it keeps; with ! before it, what it drops.
+      by: carried fields to keep books by; by default domain and --per, if the stores have them.
+      partial: take stores that are not finished.
+      training_tokens: tokens that a run will train on: says how many epochs that is.
 
     Returns:
       The folder.
     """
+    from pruning.budgets import parse_quota
+    from pruning.jobs.open_where import open_where
     from pruning.score_store import open_store
     from pruning.selecting import select as write
     from pruning.selection import Rule
+    from pruning.several_stores import parse_stores
 
-    rule = Rule(keep=keep, fraction=fraction, min_score=min_score, max_score=max_score, seed=seed)
-    by = None if by is None else list(by)
-    selection = write(open_store(scores), output, rule=rule, score=score, by=by, partial=partial)
+    rule = Rule(
+        keep=keep,
+        fraction=fraction,
+        documents=documents,
+        tokens=tokens,
+        min_score=min_score,
+        max_score=max_score,
+        weights=weights,
+        temperature=temperature,
+        seed=seed,
+        per=per,
+        quota=parse_quota(quota) if quota else None,
+    )
+    folders = parse_stores([scores] if isinstance(scores, str) else scores)
+    stores = {name: open_store(folder) for name, folder in folders.items()}
+    files = next(iter(stores.values())).files.values()
+    selection = write(
+        stores,
+        output,
+        rule=rule,
+        score=score,
+        by=None if by is None else list(by),
+        partial=partial,
+        where=open_where(where, list(files)),
+        training_tokens=training_tokens,
+    )
     print(summary(selection))
     return os.fspath(output)
 
 
 def summary(selection) -> str:
     """The books of a selection as text: totals, what was dropped and why, and by group."""
+    from pruning.training_plan import plan_sentence
+
     info = selection.info
     counts = info["counts"]
     tokens = (
@@ -63,6 +110,8 @@ def summary(selection) -> str:
     for reason, n in counts["dropped"].items():
         tokens = counts["dropped_tokens"][reason]
         lines.append(f"  {n:,} dropped: {reason}" + (f" ({tokens:,} tokens)" if tokens else ""))
+    if info["plan"] is not None:
+        lines.append(f"  {plan_sentence(info['plan'])}")
     for field, groups in info["groups"].items():
         width = max(len(field), *(len(name) for name in groups)) if groups else len(field)
         lines.append(

@@ -123,7 +123,7 @@ def test_neither_units_nor_memory_change_the_bits(asked, tmp_path, monkeypatch):
         folder = tmp_path / f"{rows}"
         store = write_store(folder, asked, unit_rows=rows)
         digests.add(select(store, folder / "s", rule=HIGH_FIFTH, score=RENORMALISED).digest)
-    monkeypatch.setattr("pruning.selecting.ROWS_IN_MEMORY", 10)
+    monkeypatch.setattr("pruning.ranked_documents.BYTES_IN_MEMORY", 10)
     digests.add(select(store, tmp_path / "s", rule=HIGH_FIFTH, score=RENORMALISED).digest)
     assert len(digests) == 1
 
@@ -144,7 +144,7 @@ def test_the_report_draws_the_expression_and_its_cut(asked, tmp_path):
     store = write_store(tmp_path, asked)
     text = "log_p_yes - log_p_no"
     selection = select(store, tmp_path / "chosen", rule=HIGH_FIFTH, score=text)
-    page = build_report([store], [selection])
+    page = build_report({"scores": store}, [selection])
     plain = re.sub(r"<[^>]*>", "|", page)
     assert f"Keeps the high 20 % of the scored documents by {text}, from " in plain
     assert f"|{text}|" in plain  # a histogram of its own
@@ -152,7 +152,7 @@ def test_the_report_draws_the_expression_and_its_cut(asked, tmp_path):
     assert page.count("keeps from ") == 1  # the cut is drawn on it and on no column
     assert f"Among the highest: {text} from" in plain
     assert "At the cut of chosen" in plain
-    assert text not in build_report([store], [])
+    assert text not in build_report({"scores": store}, [])
 
 
 def test_a_store_gives_an_expression_as_it_gives_a_column(asked, tmp_path):
@@ -165,3 +165,18 @@ def test_a_store_gives_an_expression_as_it_gives_a_column(asked, tmp_path):
     assert list(store.score_columns) == ["nll", "log_p_yes", "log_p_no", text]
     assert store.schema == stored.schema  # what is on disk
     assert store.read(store.units[0]).schema == stored.schema
+
+
+def test_the_report_has_the_books_of_what_one_store_does_not_tell(asked, tmp_path):
+    store = write_store(tmp_path, asked)
+    rule = Rule(keep="sample", weights="softmax", documents=30, per="x.nll", quota={"1": 1.0})
+    selections = [
+        select(store, tmp_path / "ranked", rule=HIGH_FIFTH, score="rank(log_p_yes)"),
+        select({"x": store, "y": store}, tmp_path / "both", rule=rule, score="x.nll"),
+    ]
+    plain = re.sub(r"<[^>]*>", "|", build_report({"scores": store}, selections))
+    assert "Keeps the high 20 % of the scored documents by rank(log_p_yes), from " in plain
+    sentence = (
+        "Keeps a weighted sample of 30 documents by x.nll, weights softmax (seed 0), by x.nll"
+    )
+    assert f"{sentence}: 1 100 %." in plain

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pruning.cuts import find_cut
 from pruning.hashing import id_hash
-from pruning.selection import Chunk, Rule, find_cut
+from pruning.ranking import Chunk
+from pruning.selection import Rule
 
 # Many ties, both zeros, both infinities, neighbours in float, and rows without a score.
 SCORES = st.lists(
@@ -40,9 +42,7 @@ def chunks_of(score_N, cuts=()):
     edges = sorted({0, len(score_N), len(score_N) // 2, *(c for c in cuts if c <= len(score_N))})
     middle = len(score_N) // 2
     return [
-        Chunk("a", np.arange(i, j), score_N[i:j])
-        if j <= middle
-        else Chunk("b", np.arange(i - middle, j - middle), score_N[i:j])
+        Chunk("a", i, score_N[i:j]) if j <= middle else Chunk("b", i - middle, score_N[i:j])
         for i, j in itertools.pairwise(edges)
     ]
 
@@ -57,7 +57,8 @@ def kept(rule, score_N, cuts=()):
 def kept_by_sorting(rule, score_N):
     chunks = chunks_of(score_N)
     hash_N = np.concatenate(
-        [id_hash(c.file, c.rows_N, rule.seed) for c in chunks] or [np.zeros(0, np.uint64)]
+        [id_hash(c.file, c.first_row + np.arange(len(c.score_N)), rule.seed) for c in chunks]
+        or [np.zeros(0, np.uint64)]
     )
     score_N = np.asarray(score_N, np.float64) + 0.0
     scored = np.flatnonzero(~np.isnan(score_N))
@@ -155,25 +156,6 @@ def test_random_does_not_look_at_the_scores():
     assert np.array_equal(kept(rule, score_N), kept(rule, np.argsort(score_N)))
 
 
-def test_thresholds_are_the_scores_at_both_ends():
-    chunks = chunks_of([3.0, -2.0, -math.inf, 7.5, math.nan, 0.25])
-    cut = find_cut(Rule(keep="middle", fraction=0.6), lambda: chunks)
-    assert (cut.n, cut.thresholds) == (5, (-2.0, 3.0))
-    assert find_cut(Rule(keep="random", fraction=0.6), lambda: chunks).thresholds is None
-    assert find_cut(Rule(keep="low", fraction=0.1), lambda: chunks).thresholds is None
-    whole = find_cut(Rule(keep="low", fraction=1.0), lambda: chunks)
-    assert whole.thresholds == (None, 7.5)
-
-
-def test_the_last_key_walks_through_the_ranking():
-    chunks = chunks_of([1.0, 1.0, -1.0, math.inf, 1.0, -0.0, 0.0])
-    rules = [Rule(keep="low", fraction=(rank + 1) / 7 + 1e-9 * (rank < 6)) for rank in range(7)]
-    keys = [find_cut(rule, lambda: chunks).last for rule in rules]
-    assert keys == sorted(keys)
-    assert len(set(keys)) == 7
-    assert keys[1].score == keys[2].score, "both zeros are one"
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -181,20 +163,54 @@ def test_the_last_key_walks_through_the_ranking():
             {"keep": "best", "fraction": 0.5},
             "'best'; known are low, middle, high, random, threshold",
         ),
-        ({"keep": "low"}, "low takes a --fraction .* got fraction None"),
-        ({"keep": "low", "fraction": 0.0}, "above 0 and at most 1, .* got fraction 0.0"),
+        ({"keep": "low"}, "low takes one of --fraction, .* got none of them"),
+        ({"keep": "low", "fraction": 0.1, "tokens": 5}, "got fraction 0.1, tokens 5"),
+        ({"keep": "low", "fraction": 0.0}, "above 0 and at most 1; got fraction 0.0"),
         ({"keep": "high", "fraction": 1.01}, "got fraction 1.01"),
         ({"keep": "high", "fraction": -0.1}, "got fraction -0.1"),
         ({"keep": "high", "fraction": math.nan}, "got fraction nan"),
+        ({"keep": "high", "documents": 0}, "at least 1; got documents 0"),
+        ({"keep": "high", "tokens": -3}, "at least 1; got tokens -3"),
         ({"keep": "middle", "fraction": 0.5, "min_score": 1.0}, "min_score 1.0"),
         ({"keep": "threshold"}, "takes --min_score or --max_score"),
         (
             {"keep": "threshold", "fraction": 0.5, "max_score": 1.0},
-            "no --fraction; got fraction 0.5",
+            "takes no --fraction, .* got fraction 0.5",
         ),
+        ({"keep": "threshold", "per": "domain", "max_score": 1.0}, "got per domain"),
         ({"keep": "threshold", "max_score": math.nan}, "nan"),
+        ({"keep": "threshold", "min_score": 2.0, "max_score": 1.0}, "is not the larger one"),
+        ({"keep": "sample", "fraction": 0.5}, "--keep sample takes --weights; got None"),
+        ({"keep": "low", "fraction": 0.5, "weights": "softmax"}, "takes no --weights; got softmax"),
+        (
+            {"keep": "sample", "fraction": 0.5, "weights": "best"},
+            "'best'; known are inverse, proportional, softmax",
+        ),
+        (
+            {"keep": "sample", "fraction": 0.5, "weights": "inverse", "temperature": 2.0},
+            "for --weights softmax; got 2.0 with weights inverse",
+        ),
+        (
+            {"keep": "sample", "fraction": 0.5, "weights": "softmax", "temperature": 0.0},
+            "above 0, .* got 0.0",
+        ),
+        ({"keep": "low", "fraction": 0.5, "quota": {"web": 0.5}}, "name it by --per"),
+        (
+            {"keep": "low", "fraction": 0.5, "per": "domain", "quota": {"web": 0.7, "code": 0.4}},
+            "at most 1 together; got web=0.7, code=0.4",
+        ),
+        (
+            {"keep": "low", "fraction": 0.5, "per": "domain", "quota": {"web": -0.1}},
+            "got web=-0.1",
+        ),
     ],
 )
 def test_rules_that_make_no_sense_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Rule(**arguments)
+
+
+def test_shares_that_add_up_to_one_only_as_decimals_are_a_quota():
+    shares = {"a": 0.7, "b": 0.2, "c": 0.1}
+    assert sum(shares.values()) != 1
+    Rule(keep="low", documents=10, per="domain", quota=shares)

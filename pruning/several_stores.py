@@ -1,0 +1,211 @@
+"""Score stores of one source, read side by side.
+
+The stores may be cut into other units, and may be incomplete. A column of the store
+named `ask` is `ask.nll`; those of a store without a name, and of an only store, are
+plain: `nll`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pruning.ahead import ahead
+from pruning.documents import DocumentId, Unit
+from pruning.progress import progress
+from pruning.score_store import TOUCHED, ScoreStore, first_difference
+
+_SAME = ("path", "size", "mark", "num_rows")
+
+# Units read while another is looked at.
+UNITS_AHEAD = 2
+
+
+class Place(NamedTuple):
+    """A column of a store, by the store's name."""
+
+    store: str
+    column: str
+
+
+class SeveralStores:
+    """Score stores of one source by name; one of them may have the name "".
+
+    Attributes:
+      stores: by name.
+      scores: places of the score columns that are numbers, by the names that expressions use.
+      fields: places of the carried fields; a plain name stands for the first store that has it.
+    """
+
+    def __init__(self, stores: Mapping[str, ScoreStore]):
+        """Checks the stores against each other.
+
+        Raises:
+          ValueError: they are of other source files.
+        """
+        self.stores = dict(stores)
+        self.scores: dict[str, Place] = {}
+        self.fields: dict[str, Place] = {}
+        for name, store in self.stores.items():
+            numbers = [c["name"] for c in store.manifest["columns"] if c.get("size") is None]
+            for names, columns in ((self.scores, numbers), (self.fields, store.fields)):
+                for column in columns:
+                    place = Place(name, column)
+                    if name:
+                        names[f"{name}.{column}"] = place
+                    if not name or len(self.stores) == 1 or names is self.fields:
+                        names.setdefault(column, place)
+        _check_same_files(self.stores)
+
+    @property
+    def first(self) -> ScoreStore:
+        """Its units are those of the selection."""
+        return next(iter(self.stores.values()))
+
+    @property
+    def num_rows(self) -> int:
+        return sum(file.num_rows for file in self.first.files.values())
+
+    @property
+    def with_tokens(self) -> str:
+        """Name of the store whose `n_tokens` count: the first that was made with a vocabulary."""
+        counted = (n for n, store in self.stores.items() if store.manifest.get("vocabulary"))
+        return next(counted, next(iter(self.stores)))
+
+    def check_complete(self) -> None:
+        """Raises: ValueError: a store lacks units."""
+        for store in self.stores.values():
+            if missing := len(store.missing_units()):
+                raise ValueError(
+                    f"Score store {store.folder} lacks {missing:,} of {len(store.units):,} units. "
+                    "Run `prune score` again to finish it, or give --partial to drop their documents."
+                )
+
+    def tables(
+        self, places: Mapping[str, Place], what: str = "read scores"
+    ) -> Iterator[tuple[Unit, pa.Table]]:
+        """Some columns of all documents, by new names, in the units of the first store.
+
+        Rows of a unit that a store lacks are null, with the reason `not_sampled`.
+
+        Args:
+          places: columns by name.
+          what: is being done, for the progress.
+        """
+        columns: dict[str, list[str]] = {}
+        for place in places.values():
+            columns.setdefault(place.store, []).append(place.column)
+        readers = {
+            name: _Reader(self.stores[name], [*dict.fromkeys(wanted)])
+            for name, wanted in columns.items()
+        }
+
+        def read(unit: Unit) -> pa.Table:
+            rows = {name: reader.rows(unit) for name, reader in readers.items()}
+            return pa.table(
+                {name: rows[place.store][place.column] for name, place in places.items()}
+            )
+
+        units = self.first.units
+        with progress(what, self.num_rows, "documents") as advance:
+            # One thread, since a reader remembers where it is.
+            for unit, table in zip(units, ahead(read, units, most=UNITS_AHEAD), strict=True):
+                yield unit, table
+                advance(unit.num_rows)
+
+
+class _Reader:
+    """Some columns of one store by range of rows; remembers the unit that it read last."""
+
+    def __init__(self, store: ScoreStore, columns: Sequence[str]):
+        self._store, self._columns = store, list(columns)
+        self._files, self._unit_rows = store.files, store.manifest["unit_rows"]
+        self._last: tuple[Unit, pa.Table] | None = None
+
+    def rows(self, unit: Unit) -> pa.Table:
+        parts, row, end = [], unit.first_row, unit.first_row + unit.num_rows
+        while row < end:
+            first = row - row % self._unit_rows
+            num_rows = min(self._unit_rows, self._files[unit.file].num_rows - first)
+            table = self._read(Unit(unit.file, first, num_rows))
+            parts.append(table.slice(row - first, end - row))
+            row = first + num_rows
+        return parts[0] if len(parts) == 1 else pa.concat_tables(parts)
+
+    def _read(self, unit: Unit) -> pa.Table:
+        if self._last is None or self._last[0] != unit:
+            there = self._store.path(unit).exists()
+            self._last = unit, self._store.read(unit, self._columns) if there else self._lacks(unit)
+        return self._last[1]
+
+    def _lacks(self, unit: Unit) -> pa.Table:
+        schema, n = self._store.schema, unit.num_rows
+        nulls = {name: pa.nulls(n, schema.field(name).type) for name in self._columns}
+        if "reason" in nulls:
+            nulls["reason"] = pa.array(["not_sampled"] * n)
+        return pa.table(nulls)
+
+
+def parse_stores(words: Sequence[str]) -> dict[str, str]:
+    """Reads `[NAME=]DIR …`: folders by name.
+
+    Raises:
+      ValueError: two have the same name, or none.
+    """
+    folders: dict[str, str] = {}
+    for word in words:
+        named = re.fullmatch(r"([A-Za-z_]\w*)=(.+)", word)
+        name, folder = named.groups() if named else ("", word)
+        if name in folders:
+            raise ValueError(
+                f"The stores {folders[name]} and {folder} both have "
+                + (f"the name {name}" if name else "no name")
+                + ". Name them: --scores ask=DIR ppl=DIR."
+            )
+        folders[name] = folder
+    return folders
+
+
+def one_text_hash(unit: Unit, hashes: Mapping[str, pa.ChunkedArray]) -> pa.ChunkedArray:
+    """The text hashes of a unit's rows, of whichever store has them, int64 with nulls.
+
+    Args:
+      unit: for the message.
+      hashes: by name of the store.
+
+    Raises:
+      ValueError: two stores have other hashes of one row.
+    """
+    (first, merged_N), *others = hashes.items()
+    for name, hash_N in others:
+        differ_N = pc.fill_null(pc.not_equal(merged_N, hash_N), False).to_numpy()
+        if differ_N.any():
+            i = int(np.argmax(differ_N))
+            row = DocumentId(unit.file, unit.first_row + i)
+            raise ValueError(
+                f"{row} has text hash {merged_N[i].as_py()} in the store {first or 'without a name'} "
+                f"and {hash_N[i].as_py()} in {name or 'the one without a name'}: they are scores of "
+                "other texts. Score the corpus again with one of them."
+            )
+        merged_N = pc.coalesce(merged_N, hash_N)
+    return merged_N
+
+
+def _check_same_files(stores: Mapping[str, ScoreStore]) -> None:
+    (_, first), *others = stores.items()
+    for _, store in others:
+        left, right = (
+            {"files": [{key: f[key] for key in _SAME} for f in s.manifest["files"]]}
+            for s in (first, store)
+        )
+        if difference := first_difference(left, right):
+            where, ours, theirs = difference
+            raise ValueError(
+                f"{store.folder} is not of the same source as {first.folder}: {where} is {theirs} "
+                f"there and {ours} here. "
+                + (TOUCHED if where.endswith(": mark") else "")
+                + "Score one corpus with both."
+            )

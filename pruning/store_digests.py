@@ -1,0 +1,34 @@
+"""What names a score store and its texts in a selection."""
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pruning.hashing import text_hash
+from pruning.score_store import ScoreStore
+
+
+def manifest_digest(store: ScoreStore) -> str:
+    """SHA-256 of the manifest: what was scored, with what."""
+    return hashlib.sha256((store.folder / "manifest.json").read_bytes()).hexdigest()
+
+
+def digest(store: ScoreStore) -> str:
+    """SHA-256 over the manifest and every unit's file, in order."""
+    total = hashlib.sha256((store.folder / "manifest.json").read_bytes())
+    for unit in store.appeared(store.units):
+        total.update(hashlib.sha256(store.path(unit).read_bytes()).digest())
+    return total.hexdigest()
+
+
+def text_hashes_digest(text_hash_N: pa.ChunkedArray) -> str:
+    """SHA-256 of a unit's text hashes as little-endian int64.
+
+    0 stands for a record without text and for one with an empty text: an export
+    cannot tell the two apart, and neither is ever kept.
+    """
+    hashes_N = pc.fill_null(text_hash_N, 0).to_numpy()
+    hashes_N = np.where(hashes_N == text_hash(b""), 0, hashes_N)
+    return hashlib.sha256(hashes_N.astype("<i8").tobytes()).hexdigest()
