@@ -1,55 +1,53 @@
 """How well scores see documents that were damaged on purpose."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from pruning.report.auc import auc
-from pruning.report.histograms import NO_VALUE, scores_by_value
+from pruning.report.categories import NO_VALUE
 from pruning.report.markup import Html, element, join, table
-from pruning.score_store import ScoreStore
 
 # Carried field with the kind of damage, and its value where nothing was done.
 DAMAGE_FIELD = "damage"
 INTACT = "none"
 
 
-def damage_section(store: ScoreStore) -> Html | None:
-    """How well each column tells documents damaged on purpose from intact ones."""
-    by_value = scores_by_value(store, DAMAGE_FIELD, list(store.score_columns))
-    intact = {
-        name: np.concatenate(
-            [by_value.get(v, {}).get(name, np.zeros(0)) for v in (INTACT, NO_VALUE)]
-        )
-        for name in store.score_columns
-    }
-    kinds = sorted(set(by_value) - {INTACT, NO_VALUE})
+def damage_section(
+    scores: Mapping[str, np.ndarray], damage_N: np.ndarray, sampled: str
+) -> Html | None:
+    """How well each column tells documents damaged on purpose from intact ones.
+
+    Args:
+      scores: of the sample, by column.
+      damage_N: kind of damage of each document; None where there was none.
+      sampled: which documents these are, in words.
+    """
+    kind_N = np.array([NO_VALUE if kind is None else kind for kind in damage_N], object)
+    intact_N = np.isin(kind_N, [INTACT, NO_VALUE])
+    kinds = sorted({*kind_N} - {INTACT, NO_VALUE})
     if not kinds:
         return None
     rows = [
         (
             kind.replace("_", " "),
-            f"{max(len(scores) for scores in by_value[kind].values()):,}",
-            *(_auc_cell(auc(by_value[kind][name], intact[name])) for name in store.score_columns),
+            f"{(kind_N == kind).sum():,}",
+            *(
+                _cell(auc(score_N[kind_N == kind], score_N[intact_N]))
+                for score_N in scores.values()
+            ),
         )
         for kind in kinds
     ]
-    return join(
-        [
-            element(
-                "p",
-                "Some documents were damaged on purpose. Each number is the probability that a random "
-                "document damaged in this way has a higher score than a random intact one (area under "
-                "the ROC curve, ties count half): 0.5 means that the score does not see the damage, "
-                "1 that damage always raises it, 0 that it always lowers it.",
-                class_="how",
-            ),
-            element(
-                "div",
-                table(["Damage", "Documents", *store.score_columns], rows, class_="numbers"),
-                class_="scroll",
-            ),
-        ]
+    how = (
+        "Some documents were damaged on purpose. Each number is the probability that a random "
+        "document damaged in this way has a higher score than a random intact one (area under "
+        "the ROC curve, ties count half): 0.5 means that the score does not see the damage, "
+        f"1 that damage always raises it, 0 that it always lowers it. From {sampled}."
     )
+    numbers = table(["Damage", "Documents", *scores], rows, class_="numbers")
+    return join([element("p", how, class_="how"), element("div", numbers, class_="scroll")])
 
 
-def _auc_cell(value: float) -> str:
+def _cell(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.3f}"

@@ -1,49 +1,73 @@
-"""What was scored with what, and what could not be scored."""
+"""What was scored with what, what could not be scored, and what it cost."""
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from pruning.documents import REASONS
-from pruning.report.markup import Html, definitions, element, join, percent, table
+from pruning.report.markup import Html, definitions, element, join, percent, plural, table
+from pruning.report.settings_lines import settings_lines
 from pruning.score_store import ScoreStore
 from pruning.store_counts import count
 
-# Parts of a manifest with a line of their own, or none.
-_STRUCTURE = ("format", "version", "scorers", "columns", "unit_rows", "source", "files")
+
+def heads(stores: Mapping[str, ScoreStore], counts: Mapping[str, Mapping[str, Any]]) -> Html:
+    """The source, what all stores have in common, and what each has of its own.
+
+    Args:
+      stores: by name.
+      counts: of `counts_of`, by the same names.
+    """
+    lines = {name: _store_lines(store, counts[name]) for name, store in stores.items()}
+    first, *others = lines.values()
+    common = [line for line in first if others and all(line in other for other in others)]
+    parts: list[Html | None] = [definitions([*_source_lines(next(iter(stores.values()))), *common])]
+    for name, store in stores.items():
+        own = [line for line in lines[name] if line not in common]
+        title = element("h3", name or store.folder.name)
+        books = _without_score(counts[name])
+        parts += [title, _unfinished(store), definitions(own), books]
+    return join(parts)
 
 
-def head_section(store: ScoreStore) -> Html:
-    """Source, model, settings and books of one store."""
-    counts = _counts(store)
-    manifest, source = store.manifest, store.manifest["source"]
-    rows_in_all = sum(file.num_rows for file in store.files.values())
-    scored = element(
-        "span",
-        f"{counts['scored']:,} of {counts['rows']:,}",
-        element("small", f" ({percent(counts['scored'], counts['rows'])})"),
-    )
-    lines = [
+def _source_lines(store: ScoreStore) -> list[tuple[str, str | None]]:
+    source = store.manifest["source"]
+    rows = sum(file.num_rows for file in store.files.values())
+    return [
         ("Source", source["spec"]),
-        ("Files", f"{len(store.files):,}, with {rows_in_all:,} records"),
+        ("Files", f"{plural(len(store.files), 'file')} with {plural(rows, 'record')}"),
         ("Text field", source.get("text_field")),
         ("Fields carried", ", ".join(store.fields) or None),
-        ("Scorers", ", ".join(_named(name, value) for name, value in manifest["scorers"].items())),
-        *((_title(k), _plain(v)) for k, v in manifest.items() if k not in _STRUCTURE and v),
-        ("Documents scored", scored),
-        ("Tokens", f"{counts['n_tokens']:,}" if counts["n_tokens"] else None),
-        ("Target tokens", f"{counts['n_targets']:,}" if counts["n_targets"] else None),
-        ("Text", f"{counts['n_bytes']:,} bytes"),
-        ("Truncated", f"{counts['truncated']:,} documents" if counts["truncated"] else None),
     ]
-    return join([_unfinished(store), definitions(lines), _without_score(counts)])
 
 
-def _counts(store: ScoreStore) -> Mapping[str, Any]:
+def _store_lines(
+    store: ScoreStore, counts: Mapping[str, Any]
+) -> list[tuple[str, Html | str | None]]:
+    share = element("small", f" ({percent(counts['scored'], counts['rows'])})")
+    scored = element("span", f"{counts['scored']:,} of {counts['rows']:,}", share)
+    return [
+        *settings_lines(store.manifest),
+        ("Documents scored", scored),
+        ("Text", plural(counts["n_bytes"], "byte")),
+        ("Tokens", plural(counts["n_tokens"], "token") if counts["n_tokens"] else None),
+        ("Predicted", plural(counts["n_targets"], "target token") if counts["n_targets"] else None),
+        ("Cut off", _truncated(counts)),
+    ]
+
+
+def counts_of(store: ScoreStore) -> Mapping[str, Any]:
+    """The counts of a finished store as it has them, of another as they are now."""
     if store.is_complete:
         return json.loads((store.folder / "_SUCCESS").read_text())
     return count(store)
+
+
+def _truncated(counts: Mapping[str, Any]) -> str | None:
+    if not counts["truncated"]:
+        return None
+    n = counts["truncated"]
+    return f"{plural(n, 'document')}, scored on {'its' if n == 1 else 'their'} beginning"
 
 
 def _unfinished(store: ScoreStore) -> Html | None:
@@ -52,7 +76,7 @@ def _unfinished(store: ScoreStore) -> Html | None:
         return None
     return element(
         "p",
-        f"This store is not complete: {units - missing:,} of {units:,} units are there, and "
+        f"This store is not complete: {units - missing:,} of {plural(units, 'unit')} are there, and "
         "everything below is about these.",
         class_="warn",
     )
@@ -68,7 +92,7 @@ def _without_score(counts: Mapping[str, Any]) -> Html | None:
         return element("p", "Every document has a score.", class_="soft")
     return join(
         [
-            element("h3", "Without a score, and noted"),
+            element("h4", "Without a score, and noted"),
             table(["Reason", "Documents", "Such as"], rows),
         ]
     )
@@ -81,24 +105,3 @@ def _reason(key: str) -> Html:
 def _examples(counts: Mapping[str, Any], key: str) -> Html:
     ids = counts["examples"].get(key, [])
     return element("small", (element("div", id_) for id_ in ids))
-
-
-def _title(key: str) -> str:
-    return key.replace("_", " ").capitalize()
-
-
-def _named(name: str, settings: Mapping[str, Any]) -> str:
-    return f"{name} ({_plain(settings)})" if settings else name
-
-
-def _plain(value: Any) -> str:
-    """JSON as a person reads it; digests are cut."""
-    if isinstance(value, Mapping):
-        return ", ".join(
-            f"{k.replace('_', ' ')} {_plain(v)}" for k, v in value.items() if v is not None
-        )
-    if isinstance(value, list):
-        return " × ".join(map(_plain, value))
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1…", str(value))

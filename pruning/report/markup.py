@@ -1,6 +1,7 @@
 """HTML made of elements. Text that is not `Html` is escaped, so nothing gets in by accident."""
 
 import html
+import math
 from collections.abc import Iterable
 
 Child = "Html | str | None | Iterable[Child]"
@@ -48,7 +49,12 @@ def join(children) -> Html:
 
 def escape(text: str) -> Html:
     """Text as text: markup in it does nothing, and control characters can be seen."""
-    return Html(html.escape(text.replace("\r\n", "\n").translate(_VISIBLE)))
+    return Html(html.escape(visible(text)))
+
+
+def visible(text: str) -> str:
+    """Text whose control characters, but for tabs and line ends, are pictures of them."""
+    return text.replace("\r\n", "\n").translate(_VISIBLE)
 
 
 def table(head: Iterable, rows: Iterable[Iterable], *, class_: str | None = None) -> Html:
@@ -81,11 +87,35 @@ def definitions(pairs: Iterable[tuple]) -> Html:
     )
 
 
-def number(value: float, digits: int = 4) -> str:
-    """A score, short enough to read."""
+def number(value: float, digits: int = 4, *, within: float = 0.0) -> str:
+    """A score, short enough to read.
+
+    Args:
+      value: the score.
+      digits: significant ones, at least.
+      within: width of the picture; a hundredth of it can be told apart.
+
+    >>> number(-10.4738, 3), number(-10.4738, 3, within=0.2), number(2913.4, 3), number(1e-7)
+    ('−10.5', '−10.474', '2,913', '1e−07')
+    """
     if value != value:
         return "–"
-    return f"{value:.{digits}g}".replace("-", "−").replace("inf", "∞") if value else "0"
+    if not value:
+        return "0"
+    if math.isfinite(value) and within > 0:
+        above = math.floor(math.log10(abs(value)))
+        digits = min(max(digits, above + 1 - math.floor(math.log10(within / 100))), 9)
+    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e7 and within < 1e7 else f"{value:.{digits}g}"
+    return text.replace("-", "−").replace("inf", "∞")
+
+
+def plural(n: int, one: str, many: str | None = None) -> str:
+    """A count with its noun.
+
+    >>> plural(1, "document"), plural(1200, "document"), plural(0, "entry", "entries")
+    ('1 document', '1,200 documents', '0 entries')
+    """
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def percent(part: float, whole: float) -> str:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pruning.report.histograms import BINS, Histogram, Range, quantile
+from pruning.report.histograms import BINS, Histogram, quantile
 from pruning.report.markup import Html, element, number
+from pruning.report.ranges import Range
 
 _HEIGHT = 100  # of the drawing; CSS says how tall it is on the page
 _FEW = 3000  # documents for whom 64 bars are noise
+_SHADES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,11 +100,46 @@ def axis(range_: Range, unit: str) -> Html:
 
 def ticks(range_: Range, most: int = 6) -> list[float]:
     """Round numbers inside a range, at most this many."""
+    if range_.log:
+        return _log_ticks(range_, most)
     width = range_.high - range_.low
     step = 10.0 ** math.floor(math.log10(width / most))
     step *= next((m for m in (1, 2, 5) if width / (m * step) <= most), 10)
     first, last = math.ceil(range_.low / step), math.floor(range_.high / step)
     return [k * step for k in range(first, last + 1)]
+
+
+def _log_ticks(range_: Range, most: int) -> list[float]:
+    """Powers of ten, with their doubles and fives where there is room."""
+    first, last = math.floor(math.log10(range_.low)), math.ceil(math.log10(range_.high))
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        found = [m * 10.0**k for k in range(first, last + 1) for m in steps]
+        inside = [x for x in found if range_.low <= x <= range_.high]
+        if len(inside) <= most:
+            return inside
+    return inside[:: math.ceil(len(inside) / most)]
+
+
+def heat_map(counts: np.ndarray) -> Html:
+    """A square of cells, the stronger the more documents; the first axis goes to the right."""
+    cells = len(counts)
+    # Full at four times the even share; a cell with any document is not white.
+    even = max(counts.mean(), 1e-9)
+    shade = np.ceil(_SHADES * np.minimum(counts / (4 * even), 1)).astype(np.int64)
+    paths = []
+    for level in range(1, _SHADES + 1):
+        at = (f"M{x},{cells - 1 - y}h1v1h-1z" for x, y in np.argwhere(shade == level))
+        drawn = "".join(at)
+        if drawn:
+            paths.append(element("path", d=drawn, opacity=f"{level / _SHADES:.3g}"))
+    return element(
+        "svg",
+        paths,
+        viewBox=f"0 0 {cells} {cells}",
+        class_="map",
+        shape_rendering="crispEdges",
+        aria_hidden="true",
+    )
 
 
 def share_bar(length: float, text: str, class_: str) -> Html:
@@ -152,6 +189,5 @@ def _line(class_: str, place: float) -> Html:
 
 
 def _place(score: float, range_: Range) -> float:
-    """0 at the left end of the bins, 1 at the right; infinite scores lie at the ends."""
-    clipped = min(max(score, range_.low - 1), range_.high + 1)
-    return (clipped - range_.low) / (range_.high - range_.low)
+    """0 at the left end of the bins, 1 at the right; scores beyond lie just outside."""
+    return float(np.clip(range_.place(np.asarray(score)), -0.01, 1.01))

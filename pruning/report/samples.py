@@ -1,45 +1,24 @@
-"""Documents to read: drawn in one pass over a store, the same ones each time."""
+"""Documents to read: drawn in one pass, the same ones each time."""
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from pruning.documents import DocumentId
 from pruning.hashing import id_hash, text_hash
-from pruning.keep_bits import Selection
-from pruning.report.histograms import BINS, Histogram, kept_rows
-from pruning.report.markup import number
-from pruning.score_store import ScoreStore
+from pruning.report.draws import Draw
+from pruning.report.kept_rows import kept_rows
+from pruning.report.sampling import FILE, PLACE, ROW
+from pruning.report.scored_corpus import HASH, ScoredCorpus
 
 # (file, row) to the stored bytes, or None where there is no text.
 ReadText = Callable[[str, int], bytes | None]
 
 SHOWN_CHARACTERS = 600
-_TAIL_SHARE = 0.01
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Draw:
-    """Which documents may be drawn, and which of them come first.
-
-    Attributes:
-      title: as a person reads it.
-      column: their score.
-      low, high: both included.
-      near: those nearest to this score come first; else the first by hash(id, seed).
-      selection, kept: only what it keeps (or drops), if one is given.
-    """
-
-    title: str
-    column: str
-    low: float = -math.inf
-    high: float = math.inf
-    near: float | None = None
-    selection: Selection | None = None
-    kept: bool = True
+_SHOWN_FIELD_CHARACTERS = 80
 
 
 class Sample(NamedTuple):
@@ -51,6 +30,7 @@ class Sample(NamedTuple):
     score: float
     fields: tuple[str, ...]
     text_hash: int | None
+    scores: Mapping[str, float]
 
 
 class ShownText(NamedTuple):
@@ -61,56 +41,21 @@ class ShownText(NamedTuple):
     problem: str | None = None
 
 
-def tail_draws(column: str, histogram: Histogram, at_least: int) -> list[Draw]:
-    """The lowest and the highest hundredth of a column, to whole bins."""
-    n = histogram.range.n
-    if not n:
-        return []
-    share = max(_TAIL_SHARE, at_least / n)
-    up_to = np.cumsum(histogram.total)
-    last = min(int(np.searchsorted(up_to, share * n)), BINS + 1)
-    from_top = np.cumsum(histogram.total[::-1])
-    first = BINS + 1 - min(int(np.searchsorted(from_top, share * n)), BINS + 1)
-    low, high = histogram.edge(last), histogram.edge(first - 1)
-    return [
-        Draw(title=f"Among the lowest: {column} up to {number(low)}", column=column, high=low),
-        Draw(title=f"Among the highest: {column} from {number(high)}", column=column, low=high),
-    ]
-
-
-def cut_draws(column: str, selection: Selection) -> list[Draw]:
-    """Both sides of both ends of what a selection keeps."""
-    assert selection.thresholds is not None
-    low, high = selection.thresholds
-    sides = [
-        ("Just below {}, dropped", low, {"high": low}, False),
-        ("From {} up, kept", low, {"low": low}, True),
-        ("Up to {}, kept", high, {"high": high}, True),
-        ("Just above {}, dropped", high, {"low": high}, False),
-    ]
-    return [
-        Draw(
-            title=title.format(number(near)),
-            column=column,
-            near=near,
-            selection=selection,
-            kept=kept,
-            **limits,
-        )
-        for title, near, limits, kept in sides
-        if math.isfinite(near)
-    ]
-
-
 def draw(
-    store: ScoreStore, draws: Sequence[Draw], *, fields: Sequence[str], each: int, seed: int
+    corpus: ScoredCorpus,
+    draws: Sequence[Draw],
+    *,
+    fields: Sequence[str] = (),
+    scores: Sequence[str] = (),
+    each: int,
+    seed: int,
 ) -> list[list[Sample]]:
-    """Samples of every draw, at most `each`.
+    """Samples of every draw, at most `each`, in the order of their scores.
 
     Args:
-      store: of the scores.
+      corpus: of the scores.
       draws: what to look for.
-      fields: carried along.
+      fields, scores: carried along.
       each: documents per draw.
       seed: of the order among equals.
     """
@@ -118,48 +63,81 @@ def draw(
     if not draws:
         return drawn
     bits = [None if d.selection is None else kept_rows(d.selection) for d in draws]
-    columns = [*dict.fromkeys(d.column for d in draws), *fields, "text_hash"]
-    for unit, table in store.tables(columns):
-        rows_N = unit.first_row + np.arange(unit.num_rows)
-        hash_N = id_hash(unit.file, rows_N, seed)
+    columns = [*dict.fromkeys([*(d.column for d in draws), *fields, *scores]), HASH]
+    for unit, table in corpus.tables(columns, "find documents"):
+        row_N = unit.first_row + np.arange(unit.num_rows)
+        hash_N = id_hash(unit.file, row_N, seed)
         for wanted, samples, keep_N in zip(draws, drawn, bits, strict=True):
             score_N = table[wanted.column].to_numpy().astype(np.float64)
             distance_N = _distance(wanted, score_N)
             if keep_N is not None:
                 distance_N[keep_N(unit) != wanted.kept] = np.inf
-            for i in np.lexsort((hash_N, distance_N))[:each]:
-                if np.isfinite(distance_N[i]):
-                    row = table.slice(int(i), 1).to_pylist()[0]
-                    samples.append(
-                        Sample(
-                            float(distance_N[i]),
-                            int(hash_N[i]),
-                            DocumentId(unit.file, int(rows_N[i])),
-                            float(score_N[i]),
-                            tuple(row[f] or "" for f in fields),
-                            row["text_hash"],
-                        )
-                    )
+            for i in _first(distance_N, hash_N, each):
+                row = table.slice(int(i), 1).to_pylist()[0]
+                place = float(distance_N[i]), int(hash_N[i])
+                id_ = DocumentId(unit.file, int(row_N[i]))
+                samples.append(_sample(place, id_, row, wanted.column, fields, scores))
             samples[:] = sorted(samples, key=lambda s: s[:3])[:each]
     return [sorted(samples, key=lambda s: (s.score, s.id)) for samples in drawn]
 
 
+def _first(distance_N: np.ndarray, hash_N: np.ndarray, num: int) -> np.ndarray:
+    """Indices of the nearest that are not infinitely far, in order."""
+    at_N = np.flatnonzero(np.isfinite(distance_N))
+    if len(at_N) > num:  # sorting all of a unit for each draw would take most of the time
+        limit = np.partition(distance_N[at_N], num - 1)[num - 1]
+        at_N = at_N[distance_N[at_N] <= limit]
+    return at_N[np.lexsort((hash_N[at_N], distance_N[at_N]))[:num]]
+
+
+def samples_of(
+    table: pa.Table, column: str, fields: Sequence[str], scores: Sequence[str]
+) -> list[Sample]:
+    """The rows of a table of `take_sample` as samples, in their order."""
+    return [
+        _sample((0.0, row[PLACE]), DocumentId(row[FILE], row[ROW]), row, column, fields, scores)
+        for row in table.to_pylist()
+    ]
+
+
+def _sample(
+    place: tuple[float, int],
+    id_: DocumentId,
+    row: Mapping[str, Any],
+    column: str,
+    fields: Sequence[str],
+    scores: Sequence[str],
+) -> Sample:
+    return Sample(
+        *place,
+        id_,
+        _number(row[column]),
+        tuple((row[f] or "")[:_SHOWN_FIELD_CHARACTERS] for f in fields),
+        row[HASH],
+        {name: _number(row[name]) for name in scores},
+    )
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
 def read_shown(
-    samples: Iterable[Sample], read_text: ReadText | None
+    samples: Iterable[Sample], read_text: ReadText | None, characters: int = SHOWN_CHARACTERS
 ) -> Mapping[DocumentId, ShownText]:
     """The beginnings of the samples' texts, read in order of file and row."""
     by_id = {sample.id: sample for sample in samples}
-    return {id_: _read(by_id[id_], read_text) for id_ in sorted(by_id)}
+    return {id_: _read(by_id[id_], read_text, characters) for id_ in sorted(by_id)}
 
 
-def _read(sample: Sample, read_text: ReadText | None) -> ShownText:
+def _read(sample: Sample, read_text: ReadText | None, characters: int) -> ShownText:
     if read_text is None:
         return ShownText("", 0, "The corpus was not at hand.")
     stored = read_text(*sample.id)
     if stored is None or text_hash(stored) != sample.text_hash:
         return ShownText("", 0, "The text is no longer the one that was scored.")
     text = stored.decode("utf-8", "replace")
-    return ShownText(text[:SHOWN_CHARACTERS], max(0, len(text) - SHOWN_CHARACTERS))
+    return ShownText(text[:characters], max(0, len(text) - characters))
 
 
 def _distance(wanted: Draw, score_N: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a selection keeps and drops, and how that changes what the corpus is made of."""
+"""What a selection keeps and drops, and by which rule."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,52 +7,49 @@ from pruning.accounting import BY_SCORE
 from pruning.documents import REASONS
 from pruning.keep_bits import Selection
 from pruning.report.histograms import Histogram
-from pruning.report.markup import Html, element, join, number, percent, table
-from pruning.report.pictures import axis, share_bar, strip
+from pruning.report.markup import Html, element, join, number, percent, plural, table
+from pruning.report.pictures import axis, strip
+from pruning.report.totals_section import COLOURS, chip
 
 _GROUPS = 24
 
 
 def selection_section(
-    selection: Selection, colour: int, histogram: Histogram | None, kept: Histogram | None
+    selection: Selection,
+    order: int,
+    histogram: Histogram | None,
+    kept: Histogram | None,
 ) -> Html:
-    """Rule, picture, books and composition.
+    """Rule, picture and books.
 
     Args:
-      selection: made from one of the report's stores.
-      colour: 0 to 5.
+      selection: of the report's source.
+      order: its number in the report, which gives it its colour.
       histogram, kept: all documents and those kept, by the score it was made by;
-        None if the report does not have that column.
+        None if the report's stores do not tell that score.
     """
     info = selection.info
-    name = element("h3", element("span", selection.folder.name, class_=f"chip c{colour}"))
-    parts = [name, element("p", rule_sentence(info))]
+    parts = [element("h3", chip(selection, order)), element("p", rule_sentence(info))]
     if histogram is not None and kept is not None and histogram.range.n:
-        label = element(
-            "span",
-            "kept of all",
-            element("small", f"{int(kept.total.sum()):,} of {histogram.range.n:,}"),
-        )
-        parts += [
-            element(
-                "p",
-                "Grey is every document, colour is what stays, one on top of the other.",
-                class_="how",
-            ),
-            element(
-                "div",
-                strip(label, histogram, kept=kept, colour=colour, tall=True),
-                axis(histogram.range, info["score"]),
-                class_="figure",
-            ),
-        ]
+        parts += _picture(histogram, kept, info["score"], order % COLOURS)
+    if info.get("per_group"):
+        parts.append(_by_group(info["rule"]["per"], info["per_group"]))
     parts.append(_books(info["counts"]))
-    parts += [
-        _composition(field, groups, colour)
-        for field, groups in info.get("groups", {}).items()
-        if groups
-    ]
     return join(parts)
+
+
+def _picture(histogram: Histogram, kept: Histogram, score: str, colour: int) -> list[Html]:
+    label = element(
+        "span",
+        "kept of all",
+        element("small", f"{int(kept.total.sum()):,} of {histogram.range.n:,}"),
+    )
+    rows = [
+        strip(label, histogram, kept=kept, colour=colour, tall=True),
+        axis(histogram.range, score),
+    ]
+    how = "Grey is every document, colour is what stays, one on top of the other."
+    return [element("p", how, class_="how"), element("div", rows, class_="figure")]
 
 
 def rule_sentence(info: Mapping[str, Any]) -> str:
@@ -62,15 +59,62 @@ def rule_sentence(info: Mapping[str, Any]) -> str:
     if rule["keep"] == "threshold":
         sentence = f"Keeps documents by {score}"
     else:
-        part = "a random" if rule["keep"] == "random" else f"the {rule['keep']}"
-        sentence = f"Keeps {part} {100 * rule['fraction']:.4g} % of the scored documents"
+        drawn = {"random": "a random", "sample": "a weighted sample of"}
+        part = drawn.get(rule["keep"], f"the {rule['keep']}")
+        sentence = f"Keeps {part} {_budget(rule)}"
         sentence += seed if rule["keep"] == "random" else f" by {score}"
+        if rule["keep"] == "sample":
+            sentence += f", weights {rule['weights']}{seed}"
+        if rule.get("per"):
+            shares = (rule["quota"] or {}).items()
+            listed = ", ".join(f"{name} {100 * share:.4g} %" for name, share in shares)
+            sentence += (
+                f", by {rule['per']}: {listed}" if listed else f", within each {rule['per']}"
+            )
     if info["thresholds"] is not None:
         low, high = info["thresholds"]
+        sentence += "," if rule["keep"] != "threshold" else ""
         ends = ["" if low is None else f" from {number(low)}"]
         ends.append("" if high is None else f" to {number(high)}")
-        sentence += f",{''.join(ends)}"
+        sentence += "".join(ends)
+    if info.get("where"):
+        which = "drops" if info["where"]["inverted"] else "keeps"
+        sentence += f", of what the selection {info['where']['digest'][:12]}… {which}"
     return sentence + "."
+
+
+def _budget(rule: Mapping[str, Any]) -> str:
+    for unit in ("documents", "tokens"):
+        if rule.get(unit):
+            return plural(rule[unit], unit.removesuffix("s"))
+    return f"{100 * rule['fraction']:.4g} % of the scored documents"
+
+
+def _by_group(per: str, groups: Mapping[str, Mapping[str, Any]]) -> Html:
+    """Documents, kept ones and their scores, of the largest groups."""
+    ranked = sorted(groups.items(), key=lambda item: -item[1]["documents"])
+    rows = [
+        (
+            name,
+            f"{g['documents']:,}",
+            f"{g['kept']:,}",
+            percent(g["kept"], g["documents"]),
+            _ends(g),
+        )
+        for name, g in ranked[:_GROUPS]
+    ]
+    head = [per, "Documents", "Kept", "Share", "Scores kept"]
+    parts = [element("div", table(head, rows, class_="numbers"), class_="scroll")]
+    if len(ranked) > _GROUPS:
+        parts.append(element("p", f"and {len(ranked) - _GROUPS:,} smaller groups.", class_="soft"))
+    return join(parts)
+
+
+def _ends(group: Mapping[str, Any]) -> str:
+    if not group["kept"]:
+        return "–"
+    low, high = ("any" if end is None else number(end) for end in group["scores"])
+    return f"{low} to {high}"
 
 
 def _books(counts: Mapping[str, Any]) -> Html:
@@ -78,17 +122,15 @@ def _books(counts: Mapping[str, Any]) -> Html:
         return name, f"{documents:,}", percent(documents, counts["rows"])
 
     dropped = sorted(counts["dropped"].items(), key=lambda item: -item[1])
+    sums = [_kept_of(counts, what) for what in ("tokens", "bytes") if counts[what]]
+    if [reason for reason, _ in dropped] in ([], [BY_SCORE]):
+        return join(sums)  # the table of all selections has the rest
     rows = [
         line("kept", counts["kept"]),
         *(line(_reason(reason), n) for reason, n in dropped),
         line("all records", counts["rows"]),
     ]
-    parts = [table(["", "Documents", "Share"], rows, class_="numbers")]
-    if counts["tokens"]:
-        parts.append(_kept_of(counts, "tokens"))
-    if counts["bytes"]:
-        parts.append(_kept_of(counts, "bytes"))
-    return join(parts)
+    return join([table(["", "Documents", "Share"], rows, class_="numbers"), *sums])
 
 
 def _kept_of(counts: Mapping[str, Any], what: str) -> Html:
@@ -99,58 +141,3 @@ def _kept_of(counts: Mapping[str, Any], what: str) -> Html:
 def _reason(reason: str) -> Html:
     why = "the rule leaves them out" if reason == BY_SCORE else REASONS.get(reason)
     return element("span", f"dropped: {reason}", element("small", why) if why else None)
-
-
-def _composition(field: str, groups: Mapping[str, Mapping[str, int]], colour: int) -> Html:
-    """A line per group: its share of all scored documents and of the kept ones; the same in tokens."""
-    ranked = sorted(groups.items(), key=lambda item: -item[1]["documents"])
-    if len(ranked) > _GROUPS:
-        rest = [g for _, g in ranked[_GROUPS - 1 :]]
-        added = {key: sum(g[key] for g in rest) for key in rest[0]}
-        ranked = [*ranked[: _GROUPS - 1], (f"({len(rest):,} others)", added)]
-    whole = {key: sum(g[key] for _, g in ranked) for key in ranked[0][1]}
-    measures = [("documents", "kept")]
-    if whole["tokens"]:
-        measures.append(("tokens", "kept_tokens"))
-    longest = {
-        before: max(_share(g, key, whole) for _, g in ranked for key in (before, after))
-        for before, after in measures
-    }
-    rows = [
-        [
-            element("span", name, element("small", f"keeps {percent(g['kept'], g['documents'])}")),
-            *(
-                join(
-                    [
-                        _bar(g, before, whole, longest[before], "before"),
-                        _bar(g, after, whole, longest[before], f"after c{colour}"),
-                    ]
-                )
-                for before, after in measures
-            ),
-        ]
-        for name, g in ranked
-    ]
-    return join(
-        [
-            element("h3", f"Composition by {field}"),
-            element(
-                "p",
-                f"Upper bar: the {field}'s share before. Lower bar, in colour: its share of what "
-                "stays. A longer lower bar means that pruning favours it.",
-                class_="how",
-            ),
-            table([field, *(f"Share of {m}" for m, _ in measures)], rows, class_="composition"),
-        ]
-    )
-
-
-def _bar(
-    group: Mapping[str, int], key: str, whole: Mapping[str, int], longest: float, class_: str
-) -> Html:
-    length = _share(group, key, whole) / longest if longest else 0.0
-    return share_bar(length, f"{percent(group[key], whole[key])} · {group[key]:,}", class_)
-
-
-def _share(group: Mapping[str, int], key: str, whole: Mapping[str, int]) -> float:
-    return group[key] / whole[key] if whole[key] else 0.0

@@ -32,11 +32,13 @@ nav { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; margin: .8rem 0 }
 .soft, .how, .label small, .unit, .axis, dt { color: var(--soft) }
 .how, small, .unit, .axis { font-size: .86em }
 .warn { border-left: 3px solid var(--c1); padding: .1rem .8rem; margin: .8rem 0 }
+.chip { white-space: nowrap }
 .chip::before {
   content: ""; display: inline-block; width: .7em; height: .7em; margin-right: .4em;
   border-radius: 2px; background: var(--c);
 }
-.store { font-weight: 600; margin-top: 1.5rem }
+.before-chip { --c: var(--bar) }
+.legend { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; font-size: .86em }
 
 dl { margin: .8rem 0; border-bottom: 1px solid var(--line) }
 dl > div { display: grid; grid-template-columns: 11rem 1fr; gap: 0 1rem; padding: .28rem 0; border-top: 1px solid var(--line) }
@@ -82,9 +84,33 @@ tr { break-inside: avoid }
 .after { background: var(--c) }
 td small, th small { display: block; color: var(--soft); font-weight: 400 }
 
+.heat { width: auto; border-collapse: separate; border-spacing: 2px }
+.heat th, .heat td { border-top: 0; padding: .3rem .6rem; overflow-wrap: normal }
+.heat thead th { vertical-align: bottom; white-space: normal }
+.heat tbody th { font-weight: 500; padding-left: 0 }
+.heat td { text-align: center; min-width: 4.2rem; border-radius: 3px; background: color-mix(in srgb, var(--c, transparent) var(--heat, 0%), transparent) }
+.heat td small { color: var(--ink); opacity: .75; white-space: nowrap }
+
+.maps { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 1.2rem; margin: .9rem 0 }
+figure { margin: 0; break-inside: avoid; min-width: 0 }
+figcaption { display: flex; justify-content: space-between; gap: .6rem; font-size: .86em }
+figcaption span { color: var(--soft) }
+figcaption b { white-space: nowrap; font-weight: 600 }
+svg.map { height: auto; aspect-ratio: 1; border: 1px solid var(--line) }
+svg.map path { fill: var(--c0) }
+
+.controls { display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; align-items: center; margin: .8rem 0 }
+.controls[hidden] { display: none }
+.controls label { color: var(--soft); font-size: .92em }
+input, select { font: inherit; color: var(--ink); background: var(--card); border: 1px solid var(--line); border-radius: 5px; padding: .3rem .5rem; max-width: 100% }
+:is(input, select):focus-visible { outline: 2px solid var(--c0); outline-offset: 1px }
+#search-documents { max-height: 75vh; overflow-y: auto; border-top: 1px solid var(--line); border-bottom: 1px solid var(--line); padding: 0 .3rem }
+
 article { margin: .7rem 0; padding: .55rem .85rem .7rem; background: var(--card); border: 1px solid var(--line); border-radius: 6px; break-inside: avoid }
 article header { display: flex; flex-wrap: wrap; gap: 0 .9rem; color: var(--soft); font-size: .86em }
-article header b { color: var(--ink); font-size: 1.1em }
+article header > :first-child b { font-size: 1.1em }
+article header b { color: var(--ink); font-weight: 600; white-space: nowrap }
+article[hidden] { display: none }
 .text { white-space: pre-wrap; unicode-bidi: isolate; margin-top: .35rem; max-width: 50rem; font-size: .94em }
 .more { color: var(--soft); font-style: italic }
 
@@ -103,10 +129,14 @@ article header b { color: var(--ink); font-size: 1.1em }
   .composition th:first-child { width: auto }
   .composition th small { display: inline; margin-left: .8em }
   .bar { grid-template-columns: 1fr; margin-bottom: .25rem }
+  .maps { grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .9rem }
+  .controls label { flex: 1 1 100% }
+  .controls input { width: 100% }
+  #search-documents { max-height: 65vh }
 }
 @media print {
   body { max-width: none; padding: 0; background: none; font-size: 10pt }
-  nav { display: none }
+  nav, .controls, #search-documents { display: none }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact }
   h2, h3, h4, .how { break-after: avoid }
 }
