@@ -8,10 +8,11 @@ import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from pruning.export_formats import TEXT_FEATURE
+from pruning.exported import ExportedFile, find_export
 from pruning.hashing import text_hash
 from pruning.keep_bits import FileGuard, Selection
 from pruning.sources.files import absolute, file_mark
-from seqio_tasks.exported import TEXT_FEATURE, ExportedFile, find_export
 from seqio_tasks.layout import FileSlice, Layout
 
 _THREADS = 16

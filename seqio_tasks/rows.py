@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from pruning.documents import Document
 from pruning.sources.lines import LineReader, count_rows
-from seqio_tasks.tfrecord import RecordReader, count_records
+from pruning.tfrecord import RecordReader, count_records
 
 OpenFile = Callable[[str], tf.data.Dataset]
 

@@ -1,10 +1,9 @@
-"""A TFDS split, a registered seqio task's source, or an export, as a pruning Source."""
+"""A TFDS split or a registered seqio task's source as a pruning Source."""
 
 from collections.abc import Sequence
 
 import seqio
 
-from seqio_tasks.export_source import open_export
 from seqio_tasks.layout import check_stable_rows, source_layout
 from seqio_tasks.slice_source import SliceSource
 
@@ -17,7 +16,7 @@ def open_seqio_source(
     split: str = "train",
     data_dir: str | None = None,
 ) -> SliceSource:
-    """Opens `tfds:NAME/CONFIG:VERSION`, `seqio:TASK` or `export:DIR`.
+    """Opens `tfds:NAME/CONFIG:VERSION` or `seqio:TASK`.
 
     Args:
       spec: what to open.
@@ -27,15 +26,9 @@ def open_seqio_source(
       data_dir: where TFDS looks for its data.
 
     Raises:
-      ValueError: the source has no stable rows, or no such task or split, or is
-        a pruned export.
-      FileNotFoundError: the folder has no finished export.
+      ValueError: the source has no stable rows, or no such task or split.
     """
     kind, _, name = spec.partition(":")
-    if kind == "export":
-        return open_export(
-            name, text_field=text_field, fields=fields, split=split, data_dir=data_dir
-        )
     if kind == "tfds":
         source: seqio.DataSource = seqio.TfdsDataSource(name, data_dir, splits={split: split})
     elif kind == "seqio":
@@ -43,9 +36,7 @@ def open_seqio_source(
             raise ValueError(f"{spec} says itself where its data is; leave out data_dir.")
         source = seqio.TaskRegistry.get(name).source
     else:
-        raise ValueError(
-            f"{spec!r} is neither tfds:NAME/CONFIG:VERSION nor seqio:TASK nor export:DIR."
-        )
+        raise ValueError(f"{spec!r} is neither tfds:NAME/CONFIG:VERSION nor seqio:TASK.")
     check_stable_rows(source, name)
     described = {"spec": spec, "text_field": text_field, "fields": list(fields), "split": split}
     layout = source_layout(source, split)

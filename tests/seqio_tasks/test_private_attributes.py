@@ -14,6 +14,8 @@ import seqio_tasks.layout
 FILES = seqio.FileDataSource(tf.data.TextLineDataset, {"train": "a"})
 LINES = seqio.TextLineDataSource({"train": "a"})
 LOADER = seqio.TfdsDataSource("tiny:1.0.0", splits=["train"]).tfds_dataset
+TASK = seqio.Task("task", LINES, output_features={})
+MIXTURE = seqio.Mixture("mixture", [TASK], default_rate=1.0)
 
 PRIVATE = {
     "_split_to_filepattern": FILES,
@@ -25,6 +27,7 @@ PRIVATE = {
     "_get_builder": LOADER,
     "_map_split": LOADER,
     "_decoders": LOADER,
+    "_sample_fn": MIXTURE,
 }
 
 

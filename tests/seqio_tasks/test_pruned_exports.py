@@ -1,6 +1,7 @@
 """A selection made on JSON Lines prunes a task over their export; and a text task over it."""
 
 import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -8,11 +9,12 @@ import pytest
 import seqio
 from small_corpora import VOCABULARY, make_selection, read_texts
 
+from pruning.exported import read_export
 from pruning.jobs.export import export_source
 from pruning.sources.jsonl import JsonlSource
-from seqio_tasks import pruned_task
-from seqio_tasks.exported import read_export
-from seqio_tasks.python_docs import text_task
+from seqio_tasks import pretraining, pruned_task
+
+text_task = functools.partial(pretraining.text_task, objective="causal_lm")
 
 
 @pytest.fixture
@@ -117,7 +119,7 @@ def test_files_beside_the_export_and_other_sources_are_refused(tmp_path, source,
 def test_an_export_of_another_format_is_refused(tmp_path, source):
     result = export_source(source, tmp_path / "out")
     assert read_export(tmp_path / "out/export.json") == result
-    content = dataclasses.replace(result).to_json().replace('"version": 1', '"version": 2')
+    content = dataclasses.replace(result).to_json().replace('"version": 2', '"version": 3')
     (tmp_path / "out/export.json").write_text(content)
-    with pytest.raises(ValueError, match="has format 't5x-pruning export' version 2"):
+    with pytest.raises(ValueError, match="has format 't5x-pruning export' version 3"):
         read_export(tmp_path / "out/export.json")
