@@ -1,0 +1,135 @@
+"""What an experiment gives: evaluations of checkpoints, and what is made of them."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pruning.experiments.resampling import Estimate
+
+MEASURES = ("loss", "accuracy")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """Losses of a checkpoint on the held-out documents.
+
+    Attributes:
+      nll_I: nats per predicted token of each document.
+      tokens_I: predicted of each, by which a corpus' loss weighs them.
+      fields: values by carried field, each [I].
+    """
+
+    nll_I: np.ndarray
+    tokens_I: np.ndarray
+    fields: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """Questions that count as one task.
+
+    Attributes:
+      category: tasks are averaged within it, and categories over all.
+      chance: accuracy of guessing.
+    """
+
+    category: str
+    chance: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What one checkpoint of one run can do.
+
+    Attributes:
+      arm, seed, step: of the checkpoint.
+      held_out: losses; None where they are missing.
+      credits: of each question, in [0, 1], by task.
+    """
+
+    arm: str
+    seed: int
+    step: int
+    held_out: HeldOut | None = None
+    credits: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What was to be run.
+
+    Attributes:
+      rates: part of the pool that each arm trains on, by arm, in the order of the table.
+      num_steps: of every run; only evaluations at this step are compared.
+      tasks: by name.
+      full: the arm of all data.
+      random: arms that are random parts, against which those of the same rate are held.
+      larger: the arm of the next larger model.
+    """
+
+    rates: Mapping[str, float]
+    num_steps: int
+    tasks: Mapping[str, Task] = dataclasses.field(default_factory=dict)
+    full: str | None = None
+    random: Sequence[str] = ()
+    larger: str | None = None
+
+    def control_of(self, arm: str) -> str | None:
+        """The random arm of the same rate."""
+        if arm in (*self.random, self.full, self.larger):
+            return None
+        near = [r for r in self.random if abs(self.rates[r] - self.rates[arm]) < 0.01]
+        return near[0] if near else None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ArmResult:
+    """One row of the table. What is missing is None or not in its mapping.
+
+    Attributes:
+      arm, rate: which, and its part of the pool.
+      seeds: that are finished.
+      numbers: held-out `loss` and overall normalised `accuracy`.
+      tasks, categories: normalised accuracies.
+      groups: held-out loss by `field=value`.
+      control: random arm of the same rate.
+      against_control, against_full: `loss` and `accuracy` less those of the control, or of the
+        full arm.
+      steps_to_full: steps at which the mean curve reaches the full arm's final `loss` and
+        `accuracy`; None where it never does.
+      over_scaling: percent of the way to the larger model, mean over tasks, by seed; and the
+        number of tasks.
+    """
+
+    arm: str
+    rate: float
+    seeds: tuple[int, ...] = ()
+    numbers: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
+    tasks: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
+    categories: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
+    groups: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
+    control: str | None = None
+    against_control: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
+    against_full: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
+    steps_to_full: Mapping[str, int | None] = dataclasses.field(default_factory=dict)
+    over_scaling: tuple[float, ...] = ()
+    over_scaling_tasks: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A measure of one arm by step: the mean over seeds, and each seed's own values."""
+
+    steps: tuple[int, ...]
+    mean: tuple[float, ...]
+    by_seed: Mapping[int, tuple[float, ...]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Results:
+    """Everything that a reader is shown."""
+
+    plan: Plan
+    arms: tuple[ArmResult, ...]
+    curves: Mapping[str, Mapping[str, Curve]]
