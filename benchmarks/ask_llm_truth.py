@@ -7,8 +7,8 @@ one stopped.
 
     python benchmarks/ask_llm_truth.py --output /tmp/ask_llm_truth
 
-The halves are cut by the text of the originals: no document is on both sides, nor is a copy of it,
-nor a damaged version. What is taught has the same originals several times, damaged anew or not.
+The halves share no text (`two_halves`). What is taught has the same originals several times, damaged
+anew or not.
 
 Expected, in about twelve minutes on two cores: AUC of at least 0.9 over all damage, else the exit
 status is 1. Found with 4,512 held-out documents: characters swapped 0.994, repeated 0.987, words
@@ -16,22 +16,17 @@ shuffled 0.929, truncated 0.752 (a text that breaks off beyond the window looks 
 """
 
 import argparse
-import json
 import pathlib
 import shlex
-from collections.abc import Iterable
 
 import numpy as np
+from two_halves import write_halves
 
 from pruning.cli import main as prune
-from pruning.hashing import splitmix64, text_hash
-from pruning.prompts import ASK_LLM_PROMPT
 from pruning.report import auc
 from pruning.score_store import open_store
-from pruning.sources.python_docs import PythonDocsOptions, PythonDocsSource
+from pruning.sources.python_docs import PythonDocsOptions
 
-# Times that the taught half is there, each damaged in another way.
-VERSIONS = 8
 LEAST_AUC = 0.9
 
 ASK = "--objective ask_llm --answer_yes damage=none --hold_steps 1000"
@@ -51,44 +46,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=pathlib.Path, required=True, help="folder for everything")
     folder = parser.parse_args().output
-    if not (folder / "held_out.jsonl").exists():
-        _write_corpora(folder)
+    write_halves(folder, PythonDocsOptions(damage=0.5, duplicates=0.0))
     for command in COMMANDS:
         print(f"\n$ prune {command.format(output=folder)}", flush=True)
         prune(shlex.split(command.format(output=folder)))
     if _print_auc(folder / "scores") < LEAST_AUC:
         raise SystemExit(f"The AUC over all damage is below {LEAST_AUC}.")
-
-
-def _write_corpora(folder: pathlib.Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    originals = [row["text"] for row in _documents(damage=0.0, seed=0)]
-    hashes = np.array([text_hash(text.encode()) for text in originals], np.int64)
-    is_taught_N = splitmix64(hashes.view(np.uint64)) % 2 == 0
-    taught = [text for text, taken in zip(originals, is_taught_N, strict=True) if taken]
-    # The vocabulary, which is trained on these, must have the words of the prompt.
-    asked = [f"{ASK_LLM_PROMPT}\nyes yes. yes, no no. no,"] * 300
-    _write(folder / "originals.jsonl", ({"text": text} for text in [*taught, *asked]))
-    versions = [_documents(damage=0.5, seed=seed) for seed in range(1, VERSIONS + 1)]
-    _write(
-        folder / "taught.jsonl",
-        (row for rows in versions for row, taken in zip(rows, is_taught_N, strict=True) if taken),
-    )
-    held_out = zip(_documents(damage=0.5, seed=0), is_taught_N, strict=True)
-    _write(folder / "held_out.jsonl", (row for row, taken in held_out if not taken))
-
-
-def _documents(damage: float, seed: int) -> list[dict[str, str | None]]:
-    source = PythonDocsSource(PythonDocsOptions(damage=damage, duplicates=0.0, seed=seed))
-    return [
-        {"text": (document.text or b"").decode(), "damage": document.fields["damage"]}
-        for file in source.files()
-        for document in source.read(file.path, 0, file.num_rows)
-    ]
-
-
-def _write(path: pathlib.Path, rows: Iterable[dict[str, str | None]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _print_auc(folder: pathlib.Path) -> float:

@@ -10,11 +10,11 @@ from setting import Setting
 
 from pruning.documents import cut_into_units
 from pruning.jobs.open_source import open_source
-from pruning.jobs.scoring_model import ScoringModel, open_scoring_model
+from pruning.jobs.scoring_model import ScoringModel, embedding_size, open_scoring_model
 from pruning.prepared_units import Preparation, prepare
 from pruning.prompts import Question
 from pruning.score_store import create_or_continue, make_manifest
-from pruning.scorers import make_scorers
+from pruning.scorers import Scorer, make_scorers
 from pruning.scoring import Throughput, score_units
 
 
@@ -31,9 +31,8 @@ class OurScoring:
     """One scorer with its model, loaded."""
 
     setting: Setting
-    scorer: str
+    scorer: Scorer
     model: ScoringModel
-    question: Question | None = None
 
     def score(self) -> tuple[dict[str, np.ndarray], Throughput]:
         """Scores all documents into a new store.
@@ -42,13 +41,12 @@ class OurScoring:
             The store's columns, and what the loop says about itself.
         """
         corpus = open_source(self.setting.source)
-        scorers = make_scorers([self.scorer], question=self.question)
         manifest = make_manifest(
             files=corpus.files(),
             source=corpus.describe(),
             unit_rows=16_384,
             scorers={},
-            columns=[vars(column) for scorer in scorers for column in scorer.columns],
+            columns=[vars(column) for column in self.scorer.columns],
             settings={},
         )
         with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +55,7 @@ class OurScoring:
                 store,
                 store.units,
                 how=self._how(),
-                scorers=scorers,
+                scorers=[self.scorer],
                 model=self.model.token_statistics,
                 batch_rows=self.model.batch_rows,
             )
@@ -95,8 +93,12 @@ def open_our_scoring(
     arguments: argparse.Namespace, setting: Setting, scorer: str, question: Question | None = None
 ) -> OurScoring:
     """Loads the model."""
+    paths = [str(setting.model)]
+    size = embedding_size(paths) if scorer == "embedding" else None
+    (made,) = make_scorers([scorer], question=question, size=size)
     model = open_scoring_model(
-        str(setting.model),
+        paths,
+        [made],
         vocabulary=setting.vocabulary,
         objective=None,
         question=question,
@@ -105,4 +107,4 @@ def open_our_scoring(
         batch_rows=arguments.batch_rows,
         dtype=arguments.dtype,
     )
-    return OurScoring(setting=setting, scorer=scorer, model=model, question=question)
+    return OurScoring(setting=setting, scorer=made, model=model)

@@ -20,10 +20,13 @@ from models.configs import T5Config
 from pruning.packing import RowShape
 from pruning.prompts import Question
 
+# Scorers, and whether the decoder runs.
+READS_TARGETS = {"perplexity": True, "el2n": True, "ask_llm": True, "embedding": False}
+
 
 def main() -> None:
     parser = make_parser(__doc__.partition("\n")[0])
-    parser.add_argument("--scorer", default="perplexity", choices=["perplexity", "ask_llm"])
+    parser.add_argument("--scorer", default="perplexity", choices=[*READS_TARGETS])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         setting = make_setting(arguments, pathlib.Path(folder))
@@ -35,7 +38,9 @@ def main() -> None:
         after = matmul_rate(arguments.dtype)
     shape, batch_rows = ours.model.shape, ours.model.batch_rows
     rows = done.allocated_positions / (shape.encoder_length + shape.decoder_length)
-    rate = rows * matmul_flops_per_row(setting.config, shape) / done.seconds
+    reads_targets = READS_TARGETS[arguments.scorer]
+    flops = matmul_flops_per_row(setting.config, shape, has_decoder=reads_targets)
+    rate = rows * flops / done.seconds
     plain = (before + after) / 2
     print(
         f"{arguments.scorer}, {arguments.model or arguments.size} {arguments.dtype}, rows of "
@@ -51,13 +56,15 @@ def main() -> None:
     )
 
 
-def matmul_flops_per_row(config: T5Config, shape: RowShape) -> float:
+def matmul_flops_per_row(config: T5Config, shape: RowShape, *, has_decoder: bool) -> float:
     """Floating-point operations of the matrix products of one row, forward only."""
     S, T = shape.encoder_length, shape.decoder_length
     inner = config.num_heads * config.head_dim
     projection = 2 * config.d_model * inner
     mlp = 2 * config.d_model * config.d_ff * (3 if config.mlp == "gated_gelu" else 2)
     encoder = S * (4 * projection + mlp) + 4 * S * S * inner
+    if not has_decoder:
+        return config.num_encoder_layers * encoder
     self_attention = T * 4 * projection + 4 * T * T * inner
     # Few queries go to the memory; many, and it is projected to keys and values.
     projected = 2 * S * projection + 4 * T * S * inner

@@ -11,11 +11,12 @@ import jax
 
 from models.checkpoints import open_model, t5x_orbax
 from models.configs import T5Config, named_config
-from models.t5 import init_params
+from models.families import init_params
 from pruning.documents import text_problem
 from pruning.jobs.convert import convert
 from pruning.jobs.open_source import open_source
-from pruning.tokenization import open_vocabulary
+from pruning.jobs.reference_model import find_recipe
+from pruning.tokenization import BYTES, open_vocabulary
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,9 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     """A parser of what all benchmarks of scoring are asked."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--source", default="python_docs:", help="such as jsonl:c4.jsonl.gz")
-    parser.add_argument("--vocabulary", default="bytes", help="SentencePiece file, or bytes")
+    parser.add_argument(
+        "--vocabulary", help="SentencePiece file, or bytes; by default that of the model, or bytes"
+    )
     parser.add_argument("--documents", type=int, default=200)
     parser.add_argument("--size", default="t5_1_1_small", help="of a model with random weights")
     parser.add_argument("--model", help="in place of random weights")
@@ -64,14 +67,16 @@ def make_setting(arguments: argparse.Namespace, folder: pathlib.Path) -> Setting
     texts = list(itertools.islice(_texts(arguments.source), arguments.documents))
     documents = folder / "documents.jsonl"
     documents.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    model = arguments.model or _write_random(folder, arguments.size, arguments.vocabulary)
+    beside = find_recipe(arguments.model).get("vocabulary") if arguments.model else None
+    vocabulary = arguments.vocabulary or beside or BYTES
+    model = arguments.model or _write_random(folder, arguments.size, vocabulary)
     converted = folder / "hugging_face"
-    convert(model, str(converted), "hugging_face", vocabulary=arguments.vocabulary)
+    convert(model, str(converted), "hugging_face", vocabulary=vocabulary)
     return Setting(
         folder=folder,
         texts=texts,
         source=f"jsonl:{documents}",
-        vocabulary=arguments.vocabulary,
+        vocabulary=vocabulary,
         model=converted,
         config=dataclasses.replace(open_model(converted).config, dtype=arguments.dtype),
     )
