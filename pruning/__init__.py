@@ -9,6 +9,10 @@ whole project:
     H  attention heads               K  width of one head
     N  documents or records          P  pieces (windows of documents)
     Q, C  query and key positions of one attention
+    W  words or n-grams of a text    M  permutations of a MinHash signature
+    R, B  rows and buckets of an LSH sketch
+    K  clusters, too                 G  groups of them
+    I, J  documents of two tiles
 """
 
 __version__ = "0.1.0"

@@ -3,20 +3,28 @@
 import argparse
 import difflib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 import pruning
 from pruning.jobs.run_job import JOBS, add_job_parser, run, split_gin_bindings
 
-_HELP = {
+HELP = {
     "demo": "everything, on text that this machine has already",
     "train": "a reference model",
     "score": "scores for every document of a source",
+    "status": "how far a score store is",
+    "fit": "what a scorer learns from a whole corpus first, as a file",
     "select": "from scores to the documents that stay",
+    "plan": "memory, speed and cost of scoring, before renting anything",
+    "compare": "what several rules would keep of one corpus, without writing any",
     "report": "pictures and tables of scores and selections",
+    "show": "documents at quantiles of a score, in the terminal",
     "verify": "re-hash a corpus against a selection or a score store",
     "export": "documents as files that training reads",
+    "experiment": "the same model on different parts of a corpus, compared",
+    "import-scores": "scores made elsewhere as a score store",
     "convert": "a model between t5x and Hugging Face",
 }
 
@@ -35,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--version", action="version", version=pruning.__version__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in JOBS:
-        subparser = commands.add_parser(name, help=_HELP[name])
+        subparser = commands.add_parser(name, help=HELP[name])
         if name == command:
             add_job_parser(subparser, name)
             chosen = subparser
@@ -44,6 +52,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         chosen.error(_unknown(unknown[0], [*chosen._option_string_actions]))
     try:
         run(arguments.command, arguments, bindings)
+    except InterruptedError as error:
+        print(f"prune {arguments.command}: {error}", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGTERM) from None
     except (
         ValueError,
         OSError,

@@ -3,9 +3,12 @@
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from pruning.scorers.scorer import Corpus, ScorableDocuments
 
 # Between two lines in a log file, where a bar cannot be redrawn.
 LOG_INTERVAL_SECONDS = 15.0
@@ -47,6 +50,17 @@ def progress(what: str, total: int | None, unit: str, done: int = 0) -> Iterator
             bar.update(n)
 
         yield advance
+
+
+def watched(what: str, corpus: "Corpus") -> Iterator["ScorableDocuments"]:
+    """A corpus whose documents are counted as they go by."""
+    with progress(what, corpus.num_rows, "documents") as advance:
+        left = corpus.num_rows
+        for documents in corpus:
+            yield documents
+            advance(len(documents.rows_N))
+            left -= len(documents.rows_N)
+        advance(left)  # records that cannot be scored
 
 
 class _OneLineEach:

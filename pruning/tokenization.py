@@ -11,13 +11,14 @@ import io
 import itertools
 import json
 import os
-import uuid
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
 import sentencepiece
 from etils import epath
+
+from pruning.publishing import publish_bytes
 
 PAD_ID = 0
 EOS_ID = 1
@@ -245,12 +246,5 @@ def write_vocabulary(serialized: bytes, path: str | os.PathLike) -> SentencePiec
     """Writes a `.model` file, which appears whole or not at all."""
     target = epath.Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own for each writer: two may be at the same folder.
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        temporary.write_bytes(serialized)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    publish_bytes(target, serialized)
     return SentencePieceVocabulary(os.fspath(target))

@@ -39,3 +39,10 @@ def test_gin_files_named_in_the_documentation_exist():
     for path in [*DOCUMENTS, *GIN_FILES]:
         for name in re.findall(r"--gin_file=(\S+)", path.read_text()):
             assert (gin_root() / name).is_file(), f"{path}: {name}"
+
+
+def test_the_reference_is_what_the_docstrings_say():
+    code = (ROOT / "docs" / "make_reference.py").read_text()
+    names = {"__name__": "make_reference", "__file__": str(ROOT / "docs" / "make_reference.py")}
+    exec(code, names)
+    assert names["reference"]() == names["PATH"].read_text(), "run python docs/make_reference.py"

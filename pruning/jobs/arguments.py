@@ -40,7 +40,25 @@ def add_arguments(
             )
         else:
             options.setdefault("metavar", None if "choices" in options else name.upper())
+            if "nargs" in options:
+                options["action"] = "extend"  # `--rule A --rule B` is `--rule A B`
             parser.add_argument(f"--{name}", **options)
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, str]:
+    """From `NAME=VALUE` as `--settings` takes them.
+
+    Raises:
+      ValueError: one is of another form, or a name stands twice.
+    """
+    pairs = [text.partition("=") for text in texts]
+    for text, (name, equals, _) in zip(texts, pairs, strict=True):
+        if not (name and equals):
+            raise ValueError(f"--settings {text!r} is not NAME=VALUE, such as seed=1.")
+    settings = {name: value for name, _, value in pairs}
+    if len(settings) < len(pairs):
+        raise ValueError(f"--settings {' '.join(texts)} gives a name twice. Give each once.")
+    return settings
 
 
 def required_parameters(job: Callable[..., Any]) -> list[str]:

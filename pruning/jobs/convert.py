@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from models.checkpoints import StoredModel
     from models.checkpoints.stored import StoredParams
-    from models.configs import T5Config
+    from models.configs import Config
     from pruning.tokenization import Vocabulary
 
 
@@ -94,13 +94,13 @@ def _write_beside(
         (folder / "training.json").write_text(text + "\n")
 
 
-def _write_hugging_face(folder: "epath.Path", params: "StoredParams", config: "T5Config") -> None:
+def _write_hugging_face(folder: "epath.Path", params: "StoredParams", config: "Config") -> None:
     from models.checkpoints import hugging_face
 
     hugging_face.write(folder, params, config)
 
 
-def _write_t5x(folder: "epath.Path", params: "StoredParams", config: "T5Config") -> None:
+def _write_t5x(folder: "epath.Path", params: "StoredParams", config: "Config") -> None:
     import jax
     import jax.numpy as jnp
     from flax import traverse_util

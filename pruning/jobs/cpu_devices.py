@@ -27,3 +27,18 @@ def split_cpu() -> None:
     # A program that calls this job may have used JAX before.
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", devices)
+
+
+def one_cpu_device() -> None:
+    """Keeps a CPU whole, where the same job trains and scores in parts that may be cut anywhere.
+
+    A run that goes on has the same bits only on as many devices as before, and `split_cpu`
+    makes two of them where a process scores before it trains. Does nothing where the user has
+    chosen a number, or where JAX runs already.
+    """
+    import jax
+
+    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        return
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", 1)

@@ -104,14 +104,15 @@ def _select_once(scores: str, output: str, rule: "Rule") -> None:
     from pruning.jobs.make_selection import select
     from pruning.keep_bits import read_selection
     from pruning.score_store import open_store
-    from pruning.selecting import manifest_digest
+    from pruning.selection import Rule
+    from pruning.store_digests import manifest_digest
 
     if not os.path.exists(output):
         select(scores, output, **dataclasses.asdict(rule))
         return
     info = read_selection(output).info
-    found = (info["rule"], info["stores"][0]["manifest"])
-    wanted = (dataclasses.asdict(rule), manifest_digest(open_store(scores)))
+    found = (Rule(**info["rule"]), info["stores"][0]["manifest"])
+    wanted = (rule, manifest_digest(open_store(scores)))
     if found != wanted:
         raise ValueError(
             f"{output} was selected by {found[0]} from scores {found[1][:12]}, this run has {wanted[0]} "
@@ -141,11 +142,14 @@ def _read_pruned_task(tfrecords: str, selection: str, vocabulary: str) -> str:
     """Registers the exported corpus and its pruned task, and prints a first batch."""
     import seqio
 
+    from seqio_tasks.pretraining import text_task
     from seqio_tasks.pruned import pruned_task
-    from seqio_tasks.python_docs import text_task
 
     base = text_task(
-        "python_docs", tfrecords={"train": f"{tfrecords}/*.tfrecord"}, vocabulary=vocabulary
+        "python_docs",
+        tfrecords={"train": f"{tfrecords}/*.tfrecord"},
+        vocabulary=vocabulary,
+        objective="causal_lm",
     )
     name = pruned_task(base, selection)
     dataset = seqio.get_dataset(

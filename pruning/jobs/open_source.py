@@ -46,4 +46,6 @@ def open_source(
         )
     from pruning.sources import open_source as open_file_source
 
-    return open_file_source(spec, text_field=text_field, fields=tuple(fields), split=split)
+    return open_file_source(
+        spec, text_field=text_field, fields=tuple(fields), split=split, data_dir=data_dir
+    )

@@ -11,7 +11,7 @@ from etils import epath
 
 from models import training_folder
 from models.checkpoints import hugging_face, t5x_legacy, t5x_orbax
-from models.configs import T5Config
+from models.configs import Config
 from pruning.documents import SourceFile, Unit
 from pruning.hashing import id_hash
 from pruning.prepared_units import Preparation, read_documents
@@ -144,7 +144,7 @@ def check_vocabulary(vocabulary: Vocabulary, name: str, recipe: dict[str, Any], 
         )
 
 
-def model_config(shape: T5Config, vocabulary: Vocabulary) -> T5Config:
+def model_config(shape: Config, vocabulary: Vocabulary) -> Config:
     """A size with the vocabulary's ids, padded to a multiple of 128 as T5's 32,100 are to 32,128."""
     return dataclasses.replace(shape, vocab_size=-(-vocabulary.vocab_size // 128) * 128)
 

@@ -11,19 +11,30 @@ from typing import Any
 
 import pruning
 from pruning.jobs.arguments import add_arguments, required_parameters
+from pruning.object_stores import use_object_stores
 
-# Command to module and function. The gin file of a command is gin/<command>/default.gin.
+# Command to module and function. The gin file of a command is gin/<command>/default.gin, with
+# underscores.
 JOBS = {
     "demo": ("pruning.jobs.demo", "demo"),
     "train": ("pruning.jobs.train", "train"),
     "score": ("pruning.jobs.score", "score"),
+    "status": ("pruning.jobs.status", "status"),
+    "fit": ("pruning.jobs.fit", "fit"),
     "select": ("pruning.jobs.make_selection", "select"),
+    "compare": ("pruning.jobs.compare", "compare"),
     "report": ("pruning.jobs.report", "report"),
+    "plan": ("pruning.jobs.plan", "plan"),
+    "show": ("pruning.jobs.show", "show"),
     "verify": ("pruning.jobs.verify", "verify"),
     "export": ("pruning.jobs.export", "export"),
     "convert": ("pruning.jobs.convert", "convert"),
+    "experiment": ("pruning.jobs.experiment", "experiment"),
+    "import-scores": ("pruning.jobs.import_scores", "import_scores"),
 }
-POSITIONAL = {"score": "scorers", "convert": "model"}
+POSITIONAL = {"score": "scorers", "fit": "learner", "convert": "model"}
+# Modules named by --module_import, for processes that a job starts.
+imported_modules: list[str] = []
 
 
 def job_function(command: str) -> Callable[..., Any]:
@@ -80,16 +91,18 @@ def run(command: str, arguments: argparse.Namespace, bindings: Sequence[str]) ->
     """
     import gin
 
+    use_object_stores()
     if arguments.module_import and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` has it, and the `prune` script has not
-    for module in arguments.module_import:
+    imported_modules[:] = arguments.module_import
+    for module in imported_modules:
         importlib.import_module(module)
     job = job_function(command)
     required = required_parameters(job)
     search_paths = [*filter(None, arguments.gin_search_paths.split(",")), os.fspath(gin_root())]
     # By its whole path: a folder gin/ where the user stands is not ours.
     files = [_find(name, search_paths) for name in arguments.gin_file] or [
-        os.fspath(gin_root() / "gin" / command / "default.gin")
+        os.fspath(gin_root() / "gin" / command.replace("-", "_") / "default.gin")
     ]
     given = {
         name: value

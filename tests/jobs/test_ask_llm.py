@@ -66,7 +66,6 @@ def test_a_model_is_asked_what_it_learnt_to_answer(folder, tmp_path):
         "yes_ids": [ord("y") + 3, ord("Y") + 3],
         "no_ids": [ord("n") + 3],
     }
-    assert manifest["long_documents"] == "truncate"
     assert [c["name"] for c in manifest["columns"]] == ["log_p_yes", "log_p_no", "random"]
     (_, table), *_ = store.tables(["log_p_yes", "log_p_no"])
     for name in ("log_p_yes", "log_p_no"):
@@ -74,17 +73,18 @@ def test_a_model_is_asked_what_it_learnt_to_answer(folder, tmp_path):
         assert (table[name].to_numpy() < 0).all()
 
 
-def test_another_question_than_the_one_it_learnt_is_refused(folder, tmp_path):
+def test_another_question_than_the_one_it_learnt_is_asked_and_said(folder, tmp_path, capsys):
     other = tmp_path / "other.txt"
     other.write_text("{document}?")
     for settings, message in (
-        ({"prompt": str(other)}, r"asked was trained to answer with --prompt 'Q:\{document\}:A', "),
-        ({"yes": ["y"]}, r"--yes \('y', 'Y'\), this run asks with \('y',\)"),
-        ({"cut": "text"}, r"--cut 'tokens', this run asks with 'text'. Leave --cut out"),
+        ({"prompt": str(other)}, r"asked was trained to answer with --prompt 'Q:{document}:A'; "),
+        ({"yes": ["y"]}, r"--yes ('y', 'Y'); this run asks with ('y',)"),
+        ({"cut": "text"}, r"--cut 'tokens'; this run asks with 'text'. Leave --cut out"),
     ):
-        with pytest.raises(ValueError, match=message):
-            ask(folder, tmp_path / "scores", **settings)
+        ask(folder, tmp_path / "-".join(settings), **settings)
+        assert message in capsys.readouterr().out
     ask(folder, tmp_path / "scores", prompt=str(folder / "prompt.txt"), no=["n"], cut="tokens")
+    assert "was trained to answer" not in capsys.readouterr().out
 
 
 def test_a_store_goes_on_with_its_own_question_only(folder, tmp_path):
@@ -134,10 +134,12 @@ def test_flags_that_belong_to_another_scorer_are_refused(folder, tmp_path):
 
 def test_a_question_is_the_paper_s_where_nothing_says_otherwise(folder):
     plain = str(folder / "plain")
-    for model in (plain, None):
-        assert question_to_ask(["ask_llm"], model, **NOTHING) == Question()
-    assert question_to_ask(["random"], None, **NOTHING) is None
-    asked = question_to_ask(["ask_llm"], plain, **{**NOTHING, "yes": ["yes", "Yes"], "cut": "text"})
+    for models in ([plain], []):
+        assert question_to_ask(["ask_llm"], models, **NOTHING) == Question()
+    assert question_to_ask(["random"], [], **NOTHING) is None
+    asked = question_to_ask(
+        ["ask_llm"], [plain], **{**NOTHING, "yes": ["yes", "Yes"], "cut": "text"}
+    )
     assert asked == Question(template=ASK_LLM_PROMPT, yes=("yes", "Yes"), cut="text")
 
 

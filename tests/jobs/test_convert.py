@@ -20,6 +20,7 @@ from pruning.jobs.convert import convert
 from pruning.jobs.reference_model import find_recipe
 from pruning.jobs.scoring_model import open_scoring_model
 from pruning.jobs.train import train
+from pruning.scorers.perplexity import Perplexity
 
 TEXTS = [f"{i} times over the lazy dog, and {i * i} more" for i in range(60)]
 CONFIG = T5Config(
@@ -70,7 +71,7 @@ def stored_bytes(path) -> dict[str, tuple]:
 
 def open_model_to_score(path):
     nothing = dict.fromkeys(("vocabulary", "objective", "window", "row_length", "batch_rows"))
-    return open_scoring_model(str(path), **nothing, dtype="float32")
+    return open_scoring_model([str(path)], [Perplexity()], **nothing, dtype="float32")
 
 
 def test_there_and_back_gives_the_same_bytes(trained, bare, tmp_path):

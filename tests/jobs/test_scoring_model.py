@@ -2,15 +2,20 @@
 
 import json
 import shutil
+from unittest import mock
 
+import numpy as np
 import pytest
 
 from pruning.jobs.reference_model import find_or_train_vocabulary
 from pruning.jobs.scoring_model import open_scoring_model, row_shape
 from pruning.jobs.train import train
 from pruning.objectives import make_objective
-from pruning.packing import RowShape
+from pruning.packing import RowShape, fill_rows
 from pruning.score_store import first_difference
+from pruning.scorers.el2n import EL2N
+from pruning.scorers.memorization import Memorization
+from pruning.scorers.perplexity import Perplexity
 from pruning.tokenization import ByteVocabulary, open_vocabulary, train_vocabulary
 
 TEXTS = [f"{i} times over the lazy dog, and {i * i} more" for i in range(60)]
@@ -62,7 +67,9 @@ def model(trained, tmp_path):
 
 def open_model(path, **settings):
     nothing = dict.fromkeys(("vocabulary", "objective", "window", "row_length", "batch_rows"))
-    return open_scoring_model(str(path), **{**nothing, "dtype": "float32", **settings})
+    return open_scoring_model(
+        [str(path)], [Perplexity()], **{**nothing, "dtype": "float32", **settings}
+    )
 
 
 def test_a_relative_model_opens_with_what_it_was_trained_with(model, monkeypatch):
@@ -112,3 +119,58 @@ def test_a_copied_vocabulary_keeps_its_number_of_sentinels(model, tmp_path):
         )
         assert (copied.num_sentinels, copied.digest) == (300, given.digest)
     assert open_vocabulary(str(tmp_path / "copy" / name)).digest == given.digest
+
+
+def test_several_models_run_together_and_differ_from_each(model, tmp_path):
+    other = shutil.copytree(model, tmp_path / "other")
+    both = open_models([str(model), str(other)])
+    one = open_models([str(model)])
+    assert both.digest == f"{one.digest}+{one.digest}"
+    batch = some_batch(one)
+    for name, value_BT in one.token_statistics(batch).items():
+        np.testing.assert_allclose(both.token_statistics(batch)[name], value_BT, rtol=1e-5)
+
+
+def test_models_of_other_shapes_do_not_run_together(model, tmp_path):
+    other = shutil.copytree(model, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "layer_norm_epsilon": 1e-5}))
+    with pytest.raises(ValueError, match=r"they have one shape; .*model has .* and .*other has"):
+        open_models([str(model), str(other)])
+
+
+def test_only_losses_are_averaged(model):
+    with pytest.raises(ValueError, match="2 models are given; only perplexity and el2n average"):
+        open_models([str(model)] * 2, [Memorization()])
+
+
+@pytest.mark.parametrize(
+    ("scorer", "settings", "message"),
+    [
+        (
+            Memorization(),
+            {"objective": "causal_lm"},
+            r"--objective causal_lm says what is predicted",
+        ),
+        (Perplexity(), {"window": 3}, "window is 3"),
+        (Perplexity(), {"vocabulary": "bytes"}, "digest bytes"),
+    ],
+)
+def test_what_can_be_refused_is_before_a_parameter_is_read(model, scorer, settings, message):
+    with (
+        mock.patch("models.checkpoints.load_model", side_effect=AssertionError("it was read")),
+        pytest.raises(ValueError, match=message),
+    ):
+        open_models([str(model)], [scorer], **settings)
+
+
+def open_models(paths, scorers=None, **settings):
+    nothing = dict.fromkeys(("vocabulary", "objective", "window", "row_length", "batch_rows"))
+    scorers = scorers or [Perplexity(), EL2N()]
+    return open_scoring_model(paths, scorers, **{**nothing, "dtype": "float32", **settings})
+
+
+def some_batch(opened):
+    (tokens,) = opened.vocabulary.encode([TEXTS[3]])
+    examples = opened.objective.examples(tokens, 0, {})
+    return fill_rows(examples, opened.shape).batches(opened.batch_rows)[0]

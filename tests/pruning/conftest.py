@@ -1,20 +1,11 @@
 """A vocabulary that knows the words of a prompt."""
 
-import pydoc_data.topics
-import re
-
 import pytest
 import toy
+from real_texts import REAL_TEXTS
 
 from pruning.prompts import ASK_LLM_PROMPT
 from pruning.tokenization import train_vocabulary
-
-# Real text that comes with Python. Lines drawn of one character are shortened: they fall into
-# pieces in several ways of equal probability, of which rounding picks one.
-REAL_TEXTS = [
-    re.sub(r"([^\w\s])\1{3,}", r"\1", text)
-    for _, text in sorted(pydoc_data.topics.topics.items())[:60]
-]
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ import unicodedata
 import numpy as np
 import pytest
 import toy
-from conftest import REAL_TEXTS
+from real_texts import REAL_TEXTS
 
-from pruning.asked_documents import KnownAnswer, make_ask_llm, without_fence
+from pruning.asked_documents import KnownAnswer, ask_about, without_fence
 from pruning.prompts import Question
 from pruning.tokenization import EOS_ID, UNK_ID, ByteVocabulary
 
@@ -18,7 +18,7 @@ LETTERS = Question(template="Q:{document}:A", yes=("y",), no=("n",))
 
 @pytest.fixture
 def goal(asking_vocabulary):
-    return make_ask_llm(Question(), asking_vocabulary, 400)
+    return ask_about(Question(), asking_vocabulary, 400)
 
 
 def test_the_prompt_is_never_cut_and_the_document_is_cut_to_fit(goal, asking_vocabulary):
@@ -26,7 +26,7 @@ def test_the_prompt_is_never_cut_and_the_document_is_cut_to_fit(goal, asking_voc
     assert goal.window_tokens == 400 - prompt
     for n in (0, 1, goal.window_tokens - 1, goal.window_tokens, goal.window_tokens + 1, 5_000):
         tokens = np.arange(n, dtype=np.int32) % 500 + 3
-        example = goal.example(tokens)
+        (example,) = goal.examples(tokens, 0, {})
         kept = min(n, goal.window_tokens)
         expected = [*goal.before, *tokens[:kept], *goal.after, EOS_ID]
         assert example.inputs.tolist() == expected
@@ -35,33 +35,34 @@ def test_the_prompt_is_never_cut_and_the_document_is_cut_to_fit(goal, asking_voc
         assert len(example.inputs) <= goal.lengths[0] == 400
     joined = asking_vocabulary.encode([Question().template.replace("{document}", "it was good")])[0]
     (document,) = asking_vocabulary.encode(["it was good"])
-    assert goal.example(document).inputs.tolist() == [*joined, EOS_ID]
+    assert goal.examples(document, 0, {})[0].inputs.tolist() == [*joined, EOS_ID]
 
 
 def test_the_target_is_the_first_spelling_of_the_answer(asking_vocabulary):
     question = Question(yes=("Yes", "yes"), no=("No", "no"))
-    goal = make_ask_llm(question, asking_vocabulary)
-    for answer, expected in ((True, "▁Yes"), (False, "▁No")):
-        (target,) = goal.example(np.array([5]), answer=answer).targets
+    goal = ask_about(question, asking_vocabulary, known_answer=KnownAnswer("good", "1"))
+    for answer, expected in (("1", "▁Yes"), ("0", "▁No")):
+        (example,) = goal.examples(np.array([5]), 0, {"good": answer})
+        (target,) = example.targets
         assert asking_vocabulary.piece(int(target)) == expected
 
 
 def test_a_row_has_an_answer_for_each_of_its_shortest_documents():
-    goal = make_ask_llm(LETTERS, ByteVocabulary(), 60)
+    goal = ask_about(LETTERS, ByteVocabulary(), 60)
     assert (goal.window_tokens, goal.lengths) == (55, (60, 10))
-    assert make_ask_llm(LETTERS, ByteVocabulary(), 6).lengths == (6, 1)
+    assert ask_about(LETTERS, ByteVocabulary(), 6).lengths == (6, 1)
 
 
 def test_a_window_without_room_for_a_document_is_refused_with_numbers():
     message = r"--window 5 leaves no room .* 5 tokens, .*--window of at least 6"
     with pytest.raises(ValueError, match=message):
-        make_ask_llm(LETTERS, ByteVocabulary(), 5)
+        ask_about(LETTERS, ByteVocabulary(), 5)
 
 
 @pytest.mark.parametrize("question", [Question(), WORDS])
 def test_cut_as_text_is_the_rule_of_nano_askllm(asking_vocabulary, question):
     vocabulary = asking_vocabulary
-    goal = make_ask_llm(Question(**{**vars(question), "cut": "text"}), vocabulary, 250)
+    goal = ask_about(Question(**{**vars(question), "cut": "text"}), vocabulary, 250)
     before, after = question.parts
     # Characters that this vocabulary does not know stand at every hundredth place.
     texts = [
@@ -77,16 +78,16 @@ def test_cut_as_text_is_the_rule_of_nano_askllm(asking_vocabulary, question):
             text = vocabulary._processor.decode(kept[kept != UNK_ID].tolist())
             differ += vocabulary.encode([text])[0].tolist() != kept.tolist()
         whole = vocabulary.encode([before + text + after])[0]
-        assert goal.example(ids).inputs.tolist() == [*whole, EOS_ID]
+        assert goal.examples(ids, 0, {})[0].inputs.tolist() == [*whole, EOS_ID]
     assert differ > 10, "else this could not tell the two rules apart"
 
 
 def test_cut_as_text_of_bytes_leaves_out_half_a_character():
     question = Question(**{**vars(LETTERS), "cut": "text"})
-    goal = make_ask_llm(question, ByteVocabulary(), 10)
+    goal = ask_about(question, ByteVocabulary(), 10)
     assert goal.window_tokens == 5
     (ids,) = ByteVocabulary().encode(["東京"])
-    example = goal.example(ids)
+    (example,) = goal.examples(ids, 0, {})
     assert example.inputs.tolist() == [b + 3 for b in "Q:東:A".encode()] + [EOS_ID]
 
 
@@ -148,16 +149,16 @@ def test_encoding_a_normalized_text_gives_the_same_tokens(asking_vocabulary):
 
 
 def test_a_prompt_without_a_fence_leaves_number_signs_alone(asking_vocabulary):
-    goal = make_ask_llm(WORDS, asking_vocabulary, 300)
+    goal = ask_about(WORDS, asking_vocabulary, 300)
     tokens = asking_vocabulary.encode(["a ### b"])
     assert goal.readable(["a ### b"], tokens)[0] is tokens[0]
 
 
 def test_unknown_characters_that_fall_out_do_not_make_a_fence(asking_vocabulary):
-    goal = make_ask_llm(Question(cut="text"), asking_vocabulary, 400)
+    goal = ask_about(Question(cut="text"), asking_vocabulary, 400)
     text = "#\u4eee## " * 500
     (ids,) = goal.readable([text], asking_vocabulary.encode([text]))
-    document = goal.example(ids).inputs[len(goal.before) : -len(goal.after) - 1]
+    document = goal.examples(ids, 0, {})[0].inputs[len(goal.before) : -len(goal.after) - 1]
     assert "###" not in pieces(asking_vocabulary, document)
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pruning.expressions import FUNCTIONS, parse_expression
+from pruning.expression_grammar import parse_expression
+from pruning.expressions import FUNCTIONS
 
 COLUMNS = ("nll", "log_p_yes", "log_p_no")
 

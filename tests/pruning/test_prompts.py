@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 import toy
-from conftest import REAL_TEXTS
+from real_texts import REAL_TEXTS
 
 from pruning.prompts import ASK_LLM_PROMPT, Question, answer_ids, prompt_tokens, read_template
 from pruning.tokenization import ByteVocabulary, train_vocabulary

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from pruning.sources import open_source
-from pruning.sources.damage import DAMAGES
+from pruning.sources.damage import DAMAGES, few_words_changed
 from pruning.sources.python_corpus import DOMAINS, _cut, domain_texts
 from pruning.sources.python_docs import FIELDS, PythonDocsOptions, PythonDocsSource
 
@@ -99,6 +99,39 @@ def test_labels_tell_the_truth(clean, spoilt):
         assert 0 < planted <= round(0.02 * len(documents))
 
 
+def test_near_duplicates_are_planted_where_asked_for_and_labelled(clean, spoilt):
+    source = open_source("python_docs:near_duplicates=0.05")
+    for file in source.files():
+        documents = list(source.read(file.path, 0, file.num_rows))
+        near = {d.row: d for d in documents if d.fields["near_duplicate_of"] is not None}
+        assert len(near) == round(0.05 * len(documents))
+        for document in near.values():
+            domain, _, row = document.fields["near_duplicate_of"].partition("__")
+            original = documents[int(row)]
+            assert domain == file.path
+            assert original.text == clean[domain][original.row].text
+            assert original.row not in near and original.fields["damage"] == "none"
+            words, others = document.text.split(), original.text.split()
+            changed = sum(a != b for a, b in zip(words, others, strict=True))
+            assert changed == -(-len(words) // 100)
+        # What was damaged without them still is, in the same way.
+        damaged = {d.row: d.text for d in spoilt[file.path] if d.fields["damage"] != "none"}
+        assert damaged == {d.row: d.text for d in documents if d.fields["damage"] != "none"}
+
+
+def test_without_near_duplicates_a_store_made_earlier_still_goes_on():
+    assert open_source("python_docs:").describe() == {
+        "spec": "python_docs:damage=0.1,duplicates=0.02,seed=0",
+        "text_field": "text",
+        "fields": ["domain", "damage", "duplicate_of"],
+        "split": "train",
+    }
+    described = open_source("python_docs:near_duplicates=0.1").describe()
+    assert described["spec"] == "python_docs:damage=0.1,duplicates=0.02,near_duplicates=0.1,seed=0"
+    assert described["fields"] == ["domain", "damage", "duplicate_of", "near_duplicate_of"]
+    assert open_source(described["spec"]).describe() == described
+
+
 def test_the_seed_decides_which_documents_are_spoilt(spoilt):
     other = read_all("python_docs:seed=1")
     for domain, documents in spoilt.items():
@@ -133,8 +166,12 @@ def test_errors_name_what_there_is():
         source.read("poems", 0, 1)
     with pytest.raises(ValueError, match="no field url; it has domain, damage"):
         PythonDocsSource(fields=["url"])
-    with pytest.raises(ValueError, match=r"damage=0.7 and duplicates=0.3 are shares"):
+    with pytest.raises(ValueError, match="no field near_duplicate_of; it has domain, damage"):
+        PythonDocsSource(fields=["near_duplicate_of"])
+    with pytest.raises(ValueError, match=r"damage=0.7, duplicates=0.3 and near_duplicates=0.0 are"):
         PythonDocsOptions(damage=0.7, duplicates=0.3)
+    with pytest.raises(ValueError, match=r"near_duplicates=-0.1 are shares"):
+        PythonDocsOptions(near_duplicates=-0.1)
     with pytest.raises(ValueError, match="max_documents=0"):
         PythonDocsOptions(max_documents=0)
 
@@ -166,6 +203,15 @@ def test_swapped_characters_are_an_eighth_of_all_places():
     places = [i for i in range(4999) if spoilt[i] == text[i + 1] and spoilt[i + 1] == text[i]]
     assert sum(a != b for a, b in zip(spoilt, text, strict=True)) == 2 * len(places)
     assert 0.10 <= len(places) / 4999 <= 0.15
+
+
+@pytest.mark.parametrize("text", [TEXT, "same " * 250, "alone"])
+def test_one_word_in_a_hundred_changes(text):
+    spoilt = few_words_changed(text, random.Random(3))
+    assert spoilt == few_words_changed(text, random.Random(3))
+    pairs = [*zip(spoilt.split(), text.split(), strict=True)]
+    assert sum(a != b for a, b in pairs) == -(-len(pairs) // 100)
+    assert spoilt.count("\n") == text.count("\n")
 
 
 def test_truncated_text_is_the_beginning():

@@ -10,6 +10,7 @@ import toy
 
 from pruning.documents import SourceFile, Unit
 from pruning.score_store import create_or_continue, first_difference, make_manifest, open_store
+from pruning.sealed_parquet import read_sealed, sealed_bytes
 
 SETTINGS = {"unit_rows": 8, "window": 32, "batch_rows": 2, "row_length": 64}
 
@@ -174,8 +175,8 @@ def test_a_folder_without_a_manifest_is_no_store(tmp_path):
 
 def test_a_later_format_is_refused(score):
     path = score().folder / "manifest.json"
-    path.write_text(path.read_text().replace('"version": 1', '"version": 2', 1))
-    with pytest.raises(ValueError, match=r"version 2; this code reads .* version 1"):
+    path.write_text(path.read_text().replace('"version": 2', '"version": 3', 1))
+    with pytest.raises(ValueError, match=r"version 3; this code reads .* version 2"):
         open_store(path.parent)
 
 
@@ -184,7 +185,7 @@ def truncate(path):
 
 
 def drop_a_row(path):
-    pq.write_table(pq.read_table(path).slice(1), path)
+    path.write_bytes(sealed_bytes(read_sealed(path.read_bytes()).slice(1)))
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,14 @@ import pytest
 import toy
 
 from models.configs import T5Config
-from models.scoring_model import make_answer_log_prob_fn, make_token_nll_fn
+from models.scoring_model import make_answer_log_prob_fn, make_token_statistics_fn
 from models.t5 import init_params
 from pruning.documents import Unit
 from pruning.hashing import text_hash
 from pruning.scorers import SCORERS as ALL_SCORERS
-from pruning.scorers import make_scorers
-from pruning.scoring import sampled_units
 from pruning.selecting import select
 from pruning.selection import Rule
+from pruning.sharding import sampled_units
 from pruning.store_counts import count
 from pruning.tokenization import ByteVocabulary
 
@@ -25,7 +24,25 @@ SETTINGS = {"unit_rows": 16, "window": 32, "batch_rows": 2, "row_length": 64}
 SCORERS = ("perplexity", "random")
 # What the scorers that need a model need beside it.
 ASKING = {"prompt": "Q:{document}:A", "yes": ["y", "Y"], "no": ["n"]}
-MODEL_SCORERS = {"perplexity": {}, "ask_llm": ASKING}
+MODEL_SCORERS = {
+    "perplexity": {},
+    "el2n": {},
+    "ask_llm": ASKING,
+    "memorization": {"settings": ["prompt_tokens=7", "continuation_tokens=9"]},
+    "embedding": {},
+}
+# Those that learn from all texts first, and from all embeddings.
+TEXT_SCORERS = {
+    "duplicates": {},
+    "importance": {},
+    "near_duplicates": {"settings": ["threshold=0.7"]},
+    "unigram_prior": {"settings": ["num_buckets=5000"]},
+}
+EMBEDDING_SCORERS = {
+    "density": {"settings": ["rows=20"]},
+    "prototypes": {"settings": ["num_clusters=3"]},
+    "semdedup": {"settings": ["num_clusters=3"]},
+}
 
 
 @pytest.fixture
@@ -47,24 +64,59 @@ def score(corpus, tmp_path):
     return score
 
 
+@pytest.fixture
+def score_with(score, tmp_path):
+    """`score` with a scorer by name."""
+    return functools.partial(_score_with, score, tmp_path)
+
+
+@pytest.fixture(params=[*MODEL_SCORERS, *TEXT_SCORERS, *EMBEDDING_SCORERS])
+def any_score(request, score_with):
+    """`score` with each scorer: they keep one contract."""
+    return score_with(request.param)
+
+
 @pytest.fixture(params=MODEL_SCORERS)
-def any_score(request, score, tmp_path):
-    """`score` with each scorer that needs a model: they keep one contract."""
-    settings = dict(MODEL_SCORERS[request.param])
+def own_score(request, score_with):
+    """`score` with each scorer that looks at a document and not at others."""
+    return score_with(request.param)
+
+
+def _score_with(score, tmp_path, name):
+    if name in EMBEDDING_SCORERS:
+
+        def score_embeddings(output, **changes):
+            embeddings = f"of_{output}"
+            score(embeddings, scorers=("embedding",), **changes)
+            return toy.score(
+                (name, "random"),
+                None,
+                tmp_path / output,
+                model=(),
+                embeddings=str(tmp_path / embeddings),
+                **EMBEDDING_SCORERS[name],
+            )
+
+        return score_embeddings
+    settings = dict({**MODEL_SCORERS, **TEXT_SCORERS}[name])
+    if name == "importance":
+        target = toy.write_jsonl(tmp_path / "target" / "a.jsonl", toy.texts(30, seed=7))
+        settings["settings"] = [f"target=jsonl:{target}"]
     if "prompt" in settings:
         path = tmp_path / "prompt.txt"
         path.write_text(settings["prompt"])
         settings["prompt"] = str(path)
-    return functools.partial(score, scorers=(request.param, "random"), **settings)
+    return functools.partial(score, scorers=(name, "random"), **settings)
 
 
-def test_the_contract_is_kept_by_every_scorer_that_needs_a_model():
-    assert {s.name for n in ALL_SCORERS for s in make_scorers([n]) if s.needs} == {*MODEL_SCORERS}
+def test_the_contract_is_kept_by_every_scorer():
+    tested = {*MODEL_SCORERS, *TEXT_SCORERS, *EMBEDDING_SCORERS, "random"}
+    assert {*ALL_SCORERS} == tested
 
 
 def main_column(store):
-    """The scores that a selection ranks by."""
-    return toy.column(store, next(iter(store.score_columns)))
+    """What the first scorer gives first: numbers, or vectors."""
+    return toy.column(store, store.manifest["columns"][0]["name"])
 
 
 def numbers(store):
@@ -152,15 +204,16 @@ def test_the_order_of_patterns_does_not_change_a_byte(any_score, corpus, tmp_pat
     first = score("first", source=f"jsonl:{','.join(patterns)}")
     score("other", source=f"jsonl:{','.join(sorted(patterns))}")
     trees = [toy.tree(tmp_path / name) for name in ("first", "other")]
-    assert trees[0] == trees[1]
+    units = [{n: data for n, data in tree.items() if n.endswith(".parquet")} for tree in trees]
+    assert units[0] == units[1]
     assert_same(score("globbed"), first, atol=0)
 
 
-def test_the_same_text_has_the_same_score_anywhere(any_score, tmp_path):
+def test_the_same_text_has_the_same_score_anywhere(own_score, tmp_path):
     text = toy.texts(3, seed=5)[1]
     toy.write_jsonl(tmp_path / "twice" / "a.jsonl", [*toy.texts(9), text, *toy.texts(5, seed=1)])
     toy.write_jsonl(tmp_path / "twice" / "b.jsonl", [text, *toy.texts(30, seed=2)])
-    store = any_score("scores", source=f"jsonl:{tmp_path}/twice/*.jsonl")
+    store = own_score("scores", source=f"jsonl:{tmp_path}/twice/*.jsonl")
     pairs = zip(toy.column(store, "text_hash"), main_column(store), strict=True)
     both = [score for h, score in pairs if h == text_hash(text.encode())]
     assert len(both) == 2
@@ -171,7 +224,9 @@ def test_rows_without_a_score_have_a_reason_and_nan_and_the_others_neither(any_s
     store = any_score("scores")
     columns = toy.column(store, "reason"), main_column(store), toy.column(store, "random")
     for reason, score, random in zip(*columns, strict=True):
-        assert (reason == "empty") == np.isnan(score) == np.isnan(random)
+        has_score = score is not None and np.isfinite(score).all()
+        assert (reason is None) == has_score == np.isfinite(random)
+        assert reason in (None, "empty", "too_short")
     assert toy.column(store, "reason").count("empty") == 3
 
 
@@ -184,8 +239,8 @@ def test_scorers_that_share_a_pass_have_the_numbers_they_have_alone(score):
 
 
 @pytest.mark.parametrize("inverted", [False, True])
-def test_where_scores_the_kept_rows_or_the_others(any_score, tmp_path, inverted):
-    score = any_score
+def test_where_scores_the_kept_rows_or_the_others(own_score, tmp_path, inverted):
+    score = own_score
     everything = score("everything")
     rule = Rule(keep="random", fraction=0.5)
     selection = select(everything, tmp_path / "selection", rule=rule)
@@ -213,8 +268,8 @@ def test_where_of_another_corpus_is_refused(score, corpus, tmp_path):
         score("part", where=str(tmp_path / "selection"))
 
 
-def test_a_sample_first_ends_in_the_same_bytes(any_score, tmp_path):
-    score = any_score
+def test_a_sample_first_ends_in_the_same_bytes(own_score, tmp_path):
+    score = own_score
     score("undisturbed")
     sample = score("sampled", sample=0.3)
     scored = {u for u in sample.units if sample.path(u).exists()}
@@ -296,7 +351,7 @@ def tiny_t5():
         num_encoder_layers=2,
         num_decoder_layers=2,
     )
-    statistics = make_token_nll_fn(config, init_params(config, jax.random.key(0)))
+    statistics = make_token_statistics_fn(config, init_params(config, jax.random.key(0)))
     return functools.partial(toy.open_model, statistics=statistics)
 
 

@@ -190,5 +190,5 @@ def test_an_unknown_file_is_named(tmp_path):
 
 
 def test_a_compression_that_is_not_read_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"a.jsonl.zst is compressed"):
-        JsonlSource([str(write(tmp_path / "a.jsonl.zst", GOOD))])
+    with pytest.raises(ValueError, match=r"a.jsonl.xz is compressed"):
+        JsonlSource([str(write(tmp_path / "a.jsonl.xz", GOOD))])

@@ -6,6 +6,7 @@ import itertools
 import random
 import zlib
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,6 +30,13 @@ AWKWARD = [
 contents = st.lists(st.sampled_from(AWKWARD), max_size=40).map(b"".join)
 
 
+def zstd(data):
+    return pa.compress(data, "zstd", asbytes=True)
+
+
+COMPRESS = {".gz": lambda data: gzip.compress(data, mtime=0), "zst": zstd}
+
+
 def rows_of(data):
     rows = data.split(b"\n")
     return rows[:-1] if rows[-1] == b"" else rows
@@ -47,11 +55,11 @@ def _small_blocks(monkeypatch):
 
 def write(folder, data, suffix):
     path = folder / f"data{suffix}"
-    path.write_bytes(gzip.compress(data, mtime=0) if suffix.endswith(".gz") else data)
+    path.write_bytes(COMPRESS[suffix[-3:]](data) if suffix[-3:] in COMPRESS else data)
     return str(path)
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".txt.gz"])
+@pytest.mark.parametrize("suffix", [".txt", ".txt.gz", ".txt.zst"])
 @given(data=contents)
 @settings(deadline=None)
 def test_rows_end_at_newline_and_nothing_else(folder, suffix, data):
@@ -61,7 +69,7 @@ def test_rows_end_at_newline_and_nothing_else(folder, suffix, data):
     assert list(LineReader(path).read(0, len(expected))) == expected
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".txt.gz"])
+@pytest.mark.parametrize("suffix", [".txt", ".txt.gz", ".txt.zst"])
 @given(data=contents, draw=st.data())
 @settings(deadline=None)
 def test_any_ranges_in_any_order_equal_the_whole(folder, suffix, data, draw):
@@ -76,7 +84,7 @@ def test_any_ranges_in_any_order_equal_the_whole(folder, suffix, data, draw):
         assert found == expected[first : first + taken]
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".txt.gz"])
+@pytest.mark.parametrize("suffix", [".txt", ".txt.gz", ".txt.zst"])
 def test_two_ranges_can_be_read_at_the_same_time(folder, suffix):
     data = b"".join(b"%d\n" % i for i in range(50))
     reader = LineReader(write(folder, data, suffix))
@@ -85,7 +93,7 @@ def test_two_ranges_can_be_read_at_the_same_time(folder, suffix):
     assert pairs == [(b"%d" % i, b"%d" % (i + 20)) for i in range(10, 30)]
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".txt.gz"])
+@pytest.mark.parametrize("suffix", [".txt", ".txt.gz", ".txt.zst"])
 def test_consecutive_ranges_cost_one_pass(folder, suffix, monkeypatch):
     path = write(folder, b"some line\n" * 100, suffix)
     opened = count_openings(monkeypatch)
@@ -114,7 +122,7 @@ def test_going_back_and_forth_in_a_plain_file_reads_little(folder, monkeypatch):
     assert sum(map(len, read)) < 450
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".txt.gz"])
+@pytest.mark.parametrize("suffix", [".txt", ".txt.gz", ".txt.zst"])
 def test_a_file_that_ends_early_is_an_error(folder, suffix):
     path = write(folder, b"a\nb\nc", suffix)
     reader = LineReader(path)
@@ -219,10 +227,60 @@ def test_a_plain_file_without_a_byte_has_no_row_but_a_gzip_file_is_broken(folder
     assert read_whole(str(folder / "nothing.gz")) == [None]
 
 
+def test_zstd_frames_one_after_another_are_one_file(folder):
+    path = folder / "frames.zst"
+    skippable = b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd"
+    path.write_bytes(zstd(b"a\nb") + skippable + zstd(b"") + zstd(b"c\n") + zstd(b"d\ne\n"))
+    assert read_whole(str(path)) == [b"a", b"bc", b"d", b"e"]
+
+
+@pytest.mark.parametrize("block_bytes", [11, 10_000])
+def test_zstd_cut_anywhere_keeps_whole_rows_and_one_for_the_loss(folder, monkeypatch, block_bytes):
+    monkeypatch.setattr(lines, "_COMPRESSED_BYTES", block_bytes)
+    rng = random.Random(0)
+    expected = [bytes(rng.choices(b"abcdef", k=rng.randrange(30))) for _ in range(40)]
+    data = b"".join(row + b"\n" for row in expected)
+    half = len(data) // 2
+    first = zstd(data[:half])
+    whole = first + zstd(data[half:])
+    path = folder / "cut.zst"
+    for cut in range(len(whole)):
+        path.write_bytes(whole[:cut])
+        found = read_whole(str(path))
+        if cut == len(first):  # a whole file that happens to be shorter
+            assert found == rows_of(data[:half])
+            continue
+        assert found[-1] is None
+        assert found[:-1] == expected[: len(found) - 1]
+
+
+def test_rubbish_after_zstd_and_a_file_of_nothing_are_one_lost_row(folder):
+    path = folder / "rubbish.zst"
+    path.write_bytes(zstd(b"a\nb\n") + b"rubbish")
+    assert read_whole(str(path))[-1] is None
+    path.write_bytes(b"")
+    assert read_whole(str(path)) == [None]
+
+
+def test_a_zstd_file_that_cannot_be_read_is_not_taken_for_one_that_breaks_off(folder, monkeypatch):
+    path = write(folder, b"a\n" * 100_000, ".zst")
+
+    class Breaking(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell() > 1:
+                raise OSError("connection lost")
+            return super().read(5)
+
+    content = (folder / "data.zst").read_bytes()
+    monkeypatch.setattr(lines, "open_bytes", lambda _: Breaking(content))
+    with pytest.raises(OSError, match="connection lost"):
+        count_rows(path)
+
+
 def test_other_compressions_are_refused():
-    check_compression(["a.txt", "b.jsonl.gz"])
-    with pytest.raises(ValueError, match=r"b\.jsonl\.zst is compressed in a way"):
-        check_compression(["a.txt", "b.jsonl.zst"])
+    check_compression(["a.txt", "b.jsonl.gz", "c.jsonl.zst"])
+    with pytest.raises(ValueError, match=r"b\.jsonl\.xz is compressed in a way"):
+        check_compression(["a.txt", "b.jsonl.xz"])
 
 
 def count_openings(monkeypatch):

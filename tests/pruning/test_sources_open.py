@@ -118,7 +118,9 @@ def test_a_comma_in_a_folder_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("setting", ["damge=0.1", "damage=much", "seed=1.5", "damage"])
 def test_an_option_of_the_embedded_corpus_that_is_none(setting):
-    with pytest.raises(ValueError, match=f"cannot take '{setting}'.*damage, duplicates, seed"):
+    with pytest.raises(
+        ValueError, match=f"cannot take '{setting}'.*damage, duplicates, near_duplicates, seed"
+    ):
         open_source(f"python_docs:{setting}")
 
 

@@ -1,11 +1,14 @@
 """Re-hashing a corpus finds what a look at its beginning cannot."""
 
+import functools
+import gzip
 import os
 
 import pytest
 import toy
 
 from pruning.jobs.open_source import open_source
+from pruning.jobs.verify import open_verifier
 from pruning.selecting import select
 from pruning.selection import Rule
 from pruning.verification import verify_selection, verify_store
@@ -106,3 +109,92 @@ def test_a_store_that_is_not_finished_is_compared_as_far_as_it_goes(source, tmp_
     )
     again = verify_selection(selection, source)
     assert (again.num_different, again.rows) == (0, found.rows)
+
+
+def test_processes_find_what_one_finds(store, selection, source, corpus):
+    edit_row(corpus / "a.jsonl", 217)
+    edit_row(corpus / "a.jsonl", 3)
+    edit_row(corpus / "b.jsonl", 9)
+    for kind, verify_one, folder in (
+        ("scores", verify_store, store),
+        ("selection", verify_selection, selection),
+    ):
+        make_work = functools.partial(
+            open_verifier, kind, str(folder.folder), source.describe(), modules=()
+        )
+        found = verify_one(folder, source, processes=3, make_work=make_work)
+        assert found == verify_one(folder, source)
+        assert found.num_different == 3
+
+
+def test_a_sample_is_a_seeded_share_of_the_units(store, source, corpus):
+    for row in range(0, 300, 64):
+        edit_row(corpus / "a.jsonl", row)
+    whole, tenth = verify_store(store, source), verify_store(store, source, sample=0.1)
+    assert (whole.rows, whole.num_different) == (332, 5)
+    assert tenth.rows in (32, 44, 64)  # one of six units
+    half = verify_store(store, source, sample=0.5)
+    assert {*tenth.differences} <= {*half.differences} < {*whole.differences}
+    assert len(half.differences) in (2, 3)
+    assert half == verify_store(store, source, sample=0.5)
+    others = [verify_store(store, source, sample=0.5, seed=seed).differences for seed in range(4)]
+    assert any(other != half.differences for other in others)
+    with pytest.raises(ValueError, match=r"sample is 1\.5; it is a share"):
+        verify_store(store, source, sample=1.5)
+
+
+def flip_byte(path, at):
+    data = bytearray(path.read_bytes())
+    data[int(at * len(data))] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("at", [0.02, 0.3, 0.6, 0.9])
+def test_a_flipped_byte_in_a_finished_unit_is_found(store, source, at):
+    flip_byte(store.path(store.units[2]), at)
+    (difference,) = verify_store(store, source).differences
+    assert difference.startswith("a.jsonl, rows 128 to 191: ")
+    assert "a.jsonl/000000000128.parquet cannot be read: its SHA-256 is" in difference
+
+
+def test_a_unit_that_cannot_be_read_does_not_hide_the_others(store, source, corpus):
+    flip_byte(store.path(store.units[0]), 0.999)
+    edit_row(corpus / "a.jsonl", 217)
+    found = verify_store(store, source)
+    assert [d[:24] for d in found.differences] == [
+        "a.jsonl, rows 0 to 63: /",
+        "a.jsonl__217: text hash ",
+    ]
+    assert "000000000000.parquet cannot be read" in found.differences[0]
+
+
+def test_a_unit_that_a_finished_store_lost_is_a_difference(store, source):
+    store.path(store.units[1]).unlink()
+    (difference,) = verify_store(store, source).differences
+    assert difference.startswith("a.jsonl, rows 64 to 127: ")
+    assert "000000000064.parquet" in difference
+
+
+def test_a_flipped_keep_bit_is_found(selection, source, tmp_path):
+    flip_byte(tmp_path / "selection" / "b.jsonl.bits", 0.5)
+    (difference,) = verify_selection(selection, source).differences
+    assert "b.jsonl.bits have digest" in difference
+
+
+def test_a_source_file_that_breaks_off_does_not_hide_the_others(corpus, tmp_path):
+    packed = tmp_path / "packed"
+    for name in ("a", "b"):
+        lines = (corpus / f"{name}.jsonl").read_bytes()
+        packed.mkdir(exist_ok=True)
+        (packed / f"{name}.jsonl.gz").write_bytes(gzip.compress(lines))
+    spec = f"jsonl:{packed}/*.jsonl.gz"
+    store = toy.score(["random"], spec, tmp_path / "packed_scores", unit_rows=64)
+    source = open_source(spec)
+    files = source.files()
+    data = (packed / "a.jsonl.gz").read_bytes()
+    (packed / "a.jsonl.gz").write_bytes(data[: len(data) // 2])
+    source.files = lambda known=None: files  # counted before the file broke
+    found = verify_store(store, source)
+    assert found.rows == 332
+    assert all(d.startswith("a.jsonl.gz") for d in found.differences)
+    assert "has changed since its rows were counted" in found.differences[-1]

@@ -11,13 +11,15 @@ from unittest import mock
 import numpy as np
 import pyarrow as pa
 
-from pruning.asked_documents import make_ask_llm
+from models.configs import named_config
 from pruning.documents import SourceFile
 from pruning.jobs import score as score_job
+from pruning.jobs.forward_passes import forward_pass_of, make_objective_of
 from pruning.jobs.scoring_model import ScoringModel, row_shape
-from pruning.objectives import make_objective
 from pruning.score_store import FACTS, ScoreStore, create_or_continue, make_manifest, open_store
 from pruning.tokenization import open_vocabulary
+
+ANY_T5 = named_config("tiny")
 
 WORDS = [
     "the",
@@ -100,11 +102,42 @@ def answer_statistics(batch: dict[str, np.ndarray], pause: float = 0.0) -> dict[
     return answers
 
 
+def continuation_statistics(batch: dict[str, np.ndarray], pause: float = 0.0):
+    """The toy model as it goes on: it repeats the last token of its input."""
+    time.sleep(pause)
+    inputs, targets = batch["encoder_input_tokens"], batch["decoder_target_tokens"]
+    taken = batch["decoder_segment_ids"] > 0
+    return {"match": np.where(taken, targets == inputs[:, -2:-1], np.nan).astype(np.float32)}
+
+
+def embedding_statistics(batch: dict[str, np.ndarray], pause: float = 0.0):
+    """The toy model's vectors: what it says when it is asked, of length 1."""
+    answers = [*answer_statistics(batch, pause).values()]
+    vectors_BTD = np.stack([*answers, np.ones_like(answers[0])], axis=-1)
+    return {"embedding": vectors_BTD / np.linalg.norm(vectors_BTD, axis=-1, keepdims=True)}
+
+
+def both_statistics(batch: dict[str, np.ndarray], pause: float = 0.0):
+    """The toy model's loss, and another number of each token."""
+    nll_BT = token_statistics(batch, pause)["nll"]
+    return {"nll": nll_BT, "el2n": np.sqrt(nll_BT)}
+
+
+STATISTICS = {
+    "predict": both_statistics,
+    "ask": answer_statistics,
+    "continue": continuation_statistics,
+    "embed": embedding_statistics,
+}
+
+
 def open_model(
-    path,
+    paths,
+    scorers,
     *,
     objective,
     window,
+    long_documents,
     row_length,
     batch_rows,
     question=None,
@@ -114,11 +147,20 @@ def open_model(
     **_,
 ) -> ScoringModel:
     """In place of `pruning.jobs.scoring_model.open_scoring_model`; the path is the digest."""
-    opened, default = open_vocabulary(vocabulary or "bytes"), token_statistics
-    if question is None:
-        goal = make_objective(objective or "span_corruption", opened, window or 32)
-    else:
-        goal, default = make_ask_llm(question, opened, window or 48), answer_statistics
+    opened, (path,) = open_vocabulary(vocabulary or "bytes"), paths
+    forward_pass = forward_pass_of(scorers)
+    goal = make_objective_of(
+        scorers,
+        {},
+        path,
+        config=ANY_T5,
+        vocabulary=opened,
+        objective=objective,
+        question=question,
+        window=window or (48 if forward_pass == "ask" else 32),
+        long_documents=long_documents,
+    )
+    default = STATISTICS[forward_pass]
     return ScoringModel(
         name=path,
         digest=path,
@@ -142,7 +184,10 @@ def score(
     **settings,
 ) -> ScoreStore:
     """`prune score` with the toy model."""
-    with mock.patch("pruning.jobs.scoring_model.open_scoring_model", opener):
+    with (
+        mock.patch("pruning.jobs.scoring_model.open_scoring_model", opener),
+        mock.patch("pruning.jobs.scoring_model.embedding_size", return_value=3),
+    ):
         score_job.score(scorers, source, str(output), model=model, **settings)
     return open_store(output)
 
@@ -155,10 +200,11 @@ def write_store(
     unit_rows: int = 7,
     leave_out: int = 0,
     more: Mapping[str, dict[str, np.ndarray]] | None = None,
+    first_hash: int = 1000,
 ) -> ScoreStore:
     """A store with these scores in column `nll`; rows of NaN are `empty`.
 
-    `more` are other score columns, by name and file. Row i has i % 5 + 1 tokens and 10 times as many bytes, and text hash 1000 + i.
+    `more` are other score columns, by name and file. Row i has i % 5 + 1 tokens and 10 times as many bytes, and text hash first_hash + i.
     The last `leave_out` units are not written.
     """
     fields = ["domain"] if domains else []
@@ -195,7 +241,7 @@ def write_store(
             **{name: of[unit.file][rows_N] for name, of in (more or {}).items()},
             "reason": [None if scored else "empty" for scored in scored_N],
             "note": [None] * unit.num_rows,
-            "text_hash": 1000 + rows_N,
+            "text_hash": first_hash + rows_N,
             "n_bytes": 10 * n_tokens_N,
             "n_tokens": pa.array(n_tokens_N, pa.int64(), mask=~scored_N),
             "n_targets": n_tokens_N,

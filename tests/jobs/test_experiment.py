@@ -1,0 +1,238 @@
+"""`prune experiment`: a whole one of a few steps, killed and gone on with."""
+
+import json
+import os
+import sys
+import types
+
+import gin
+import pytest
+
+from models.checkpoints import load_model
+from pruning.experiments.page import markdown, read_section
+from pruning.jobs import experiment_run
+from pruning.jobs.experiment import experiment
+from pruning.keep_bits import read_selection
+
+SETTINGS = {
+    "arms": ("full", "random", "low:gpt.nll"),
+    "rates": (0.5,),
+    "seeds": (0,),
+    "references": ("gpt=gpt_tiny",),
+    "reference_steps": 2,
+    "reference_fraction": 0.25,
+    "held_out_fraction": 0.25,
+    "minimal_pairs": 2,
+    "evaluations": 2,
+    "num_steps": 4,
+    "vocabulary": "bytes",
+    "window": 32,
+    "batch_rows": 2,
+    "size": "gpt_tiny",
+    "learning_rates": ("gpt_tiny=1e-3",),
+}
+QUESTION = {"context": "the lazy", "options": ["dog", "sea"], "answer": 0}
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    rows = [
+        {"text": f"{i} times over the lazy dog, and then {i} more. " * 3, "domain": "ab"[i % 2]}
+        for i in range(80)
+    ]
+    (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "q.jsonl").write_text(json.dumps(QUESTION) + "\n")
+    return folder
+
+
+def run(corpus, output, **changes):
+    settings = {**SETTINGS, "tasks": (f"sense/dogs={corpus}/q.jsonl",), **changes}
+    return experiment(f"jsonl:{corpus}/a.jsonl", str(output), **settings)
+
+
+@pytest.fixture(scope="module")
+def whole(corpus, tmp_path_factory):
+    output = tmp_path_factory.mktemp("whole") / "small"
+    run(corpus, output)
+    return output
+
+
+def digest(output, arm="full", seed=0):
+    return load_model(output / f"arms/{arm}/seed{seed}/model/checkpoint_4").digest
+
+
+def losses(output, arm="full"):
+    folder = output / f"arms/{arm}/seed0/evaluations/4/held_out"
+    return {p.name: p.read_bytes() for p in folder.rglob("*.parquet")}
+
+
+def test_splits_are_disjoint_and_arms_are_parts_of_the_pool(whole):
+    splits = {n: read_selection(whole / f"splits/{n}") for n in ("held_out", "reference", "pool")}
+    bits = {name: split.keep("a.jsonl") for name, split in splits.items()}
+    assert [int(b.sum()) for b in bits.values()] == [20, 20, 40]
+    assert sum(b.astype(int) for b in bits.values()).max() == 1
+    for name in ("random50_seed0", "low50"):
+        keep = read_selection(whole / f"selections/{name}").keep("a.jsonl")
+        assert keep.sum() == 20
+        assert not (keep & ~bits["pool"]).any()
+
+
+def test_every_checkpoint_is_evaluated(whole):
+    for arm in ("full", "random50", "low50"):
+        for step in ("2", "4"):
+            folder = whole / f"arms/{arm}/seed0/evaluations/{step}"
+            found = sorted(p.name for p in folder.iterdir())
+            assert found == ["held_out", "pairs", "sense.dogs.json"]
+    results = json.loads((whole / "results.json").read_text())
+    assert [row["arm"] for row in results["arms"]] == ["full", "random50", "low50"]
+    assert results["curves"]["accuracy"]["full"]["steps"] == [2, 4]
+    assert set(results["arms"][0]["categories"]) == {"sense", "minimal_pairs"}
+    assert set(results["arms"][0]["groups"]) == {"domain=a", "domain=b"}
+    text = (whole / "results.md").read_text()
+    assert "cannot be told from random50" in text
+    shown = read_section(str(whole))
+    assert markdown(shown) == text
+    assert shown.curves["loss"].startswith("<svg")
+    with pytest.raises(FileNotFoundError, match="--stage read"):
+        read_section(str(whole / "t5x"))
+
+
+def test_an_arm_killed_in_training_or_evaluation_ends_at_the_same_loss(
+    corpus, whole, tmp_path, monkeypatch
+):
+    from models import training
+    from models.checkpoints import t5x_orbax
+
+    output = tmp_path / "small"
+    write = t5x_orbax.write
+
+    def dying_write(folder, step, *rest, **how):
+        if "arms" in str(folder) and step == 4:
+            raise KilledError
+        write(folder, step, *rest, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.t5x_orbax, "write", dying_write)
+        with pytest.raises(KilledError):
+            run(corpus, output)
+    assert t5x_orbax.steps(output / "arms/full/seed0/model") == [2]
+
+    def die(*_):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment_run, "_ask", die)
+        with pytest.raises(KilledError):
+            run(corpus, output, arm=("full",))
+    run(corpus, output, arm=("full",))
+    assert digest(output) == digest(whole)
+    assert losses(output) == losses(whole)
+    # The same again from nothing, as an array of jobs in another order.
+    for index in (1, 0):
+        run(
+            corpus,
+            output,
+            arm=("low50", "random50"),
+            num_shards=2,
+            shard_index=index,
+            stage="train",
+        )
+    run(corpus, output, stage="read")
+    assert digest(output, "low50") == digest(whole, "low50")
+    assert json.loads((output / "results.json").read_text()) == json.loads(
+        (whole / "results.json").read_text()
+    )
+
+
+def test_a_second_call_does_only_what_is_missing(corpus, whole, monkeypatch):
+    trained = []
+    monkeypatch.setattr("pruning.jobs.train.train", lambda **how: trained.append(how))
+    monkeypatch.setattr("pruning.jobs.score.score", lambda *_, **__: pytest.fail("scored again"))
+    run(corpus, whole)
+    assert trained == []
+    with pytest.raises(ValueError, match=r"experiment.json is from (?s:.*)num_steps"):
+        run(corpus, whole, num_steps=8)
+
+
+def test_the_table_goes_into_a_document(corpus, whole, tmp_path):
+    document = tmp_path / "docs.md"
+    document.write_text("<!-- experiment small -->\n<!-- end of experiment small -->\n")
+    run(corpus, whole, stage="read", docs=str(document))
+    assert "| random50 | 50 % | 1 |" in document.read_text()
+
+
+def test_other_questions_are_refused(corpus, whole, tmp_path):
+    file = whole / "arms/low50/seed0/evaluations/4/sense.dogs.json"
+    before = file.read_text()
+    file.write_text(json.dumps(json.loads(before) | {"questions": "0" * 64}))
+    try:
+        with pytest.raises(ValueError, match=r"questions of digest 000000000000.* has changed"):
+            run(corpus, whole, stage="read")
+    finally:
+        file.write_text(before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stage": "train"}, "splits|experiment.json is missing. Run .* --stage prepare first"),
+        ({"evaluations": 9}, "--evaluations is 9"),
+        ({"held_out_fraction": 0.8}, "leave nothing to train on"),
+        ({"tasks": ("copa.jsonl",)}, "'copa.jsonl'|copa.jsonl is not NAME=FILE"),
+        ({"references": ("tiny", "tiny=gpt_tiny")}, "two have one name"),
+        ({"seeds": ()}, "at least one of --arms and one of --seeds"),
+        ({"arm": ("low25",)}, "no arm 'low25'"),
+        ({"references": (), "arms": ("low:nll",)}, "there is none: give --scores, or --references"),
+    ],
+)
+def test_what_is_refused(corpus, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run(corpus, tmp_path / "x", **changes)
+
+
+def test_t5x_gets_a_gin_file_and_a_command_for_every_run(corpus, whole, monkeypatch):
+    run(
+        corpus,
+        whole,
+        emit="t5x",
+        t5x_pretrain="base.gin",
+        t5x_finetune="glue.gin",
+        arm=("low50", "full"),
+    )
+    commands = (whole / "t5x/commands.sh").read_text().splitlines()
+    assert [os.path.basename(c.partition("--gin_file=")[2]) for c in commands[1:]] == [
+        "full_seed0.gin",
+        "full_seed0_finetuned.gin",
+        "low50_seed0.gin",
+        "low50_seed0_finetuned.gin",
+    ]
+    (whole / "t5x/base.gin").write_text("BATCH_SIZE = 1\nSELECTION = %gin.REQUIRED\n")
+    (whole / "t5x/glue.gin").write_text("")
+    utils = types.ModuleType("t5x.utils")
+    utils.DatasetConfig = type("DatasetConfig", (), {"__init__": lambda self, seed=None: None})
+    utils.SaveCheckpointConfig = type(
+        "SaveCheckpointConfig", (), {"__init__": lambda self, period=1, keep=1: None}
+    )
+    for module in (utils.DatasetConfig, utils.SaveCheckpointConfig):
+        module.__module__ = "t5x.utils"
+    package = types.ModuleType("t5x")
+    package.utils = utils
+    monkeypatch.setitem(sys.modules, "t5x", package)
+    monkeypatch.setitem(sys.modules, "t5x.utils", utils)
+    gin.clear_config()
+    gin.add_config_file_search_path(str(whole / "t5x"))
+    try:
+        gin.parse_config_file(str(whole / "t5x/low50_seed0.gin"))
+        assert gin.query_parameter("SELECTION/macro.value") == str(whole / "selections/low50")
+        assert gin.query_parameter("TRAIN_STEPS/macro.value") == 4
+        gin.clear_config()
+        gin.parse_config_file(str(whole / "t5x/low50_seed0_finetuned.gin"))
+        start = str(whole / "arms/low50/seed0/model/checkpoint_4")
+        assert gin.query_parameter("INITIAL_CHECKPOINT_PATH/macro.value") == start
+    finally:
+        gin.clear_config()

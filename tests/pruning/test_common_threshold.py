@@ -1,0 +1,154 @@
+"""One threshold over several stores, against sorting all their documents together."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import toy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pruning.common_threshold import common_threshold, select_together
+from pruning.score_store import open_store
+
+
+def brute_force(scores, weights, keep, fraction):
+    """Which documents stay, by sorting: all of one score, or none of them."""
+    score_N, weight_N = np.concatenate(scores), np.concatenate(weights)
+    total = weight_N.sum()
+    values = np.unique(score_N)
+    at_or_below = np.array([weight_N[score_N <= v].sum() for v in values])
+    below = np.array([weight_N[score_N < v].sum() for v in values])
+    kept = fraction * total + 1e-6
+    if keep == "low":
+        chosen = values[at_or_below <= kept]
+    elif keep == "high":
+        chosen = values[total - below <= kept]
+    else:
+        first = int(np.argmax(at_or_below > (total - fraction * total) / 2 + 1e-6))
+        chosen = values[first:][at_or_below[first:] - below[first] <= kept]
+    return np.isin(score_N, chosen)
+
+
+def kept_by(threshold, scores):
+    score_N = np.concatenate(scores)
+    low = -np.inf if threshold.min_score is None else threshold.min_score
+    high = np.inf if threshold.max_score is None else threshold.max_score
+    return (score_N >= low) & (score_N <= high)
+
+
+class FakeStore:
+    """As much of a ScoreStore as one pass needs."""
+
+    def __init__(self, score_N, tokens_N):
+        self._table = pa.table({"nll": score_N, "n_tokens": tokens_N})
+
+    def with_scores(self, names):
+        return self
+
+    def tables(self, columns):
+        half = len(self._table) // 2
+        for part in (self._table.slice(half), self._table.slice(0, half)):
+            yield None, part.select(columns)
+
+
+NUMBERS = st.lists(
+    st.tuples(
+        st.sampled_from([-1e30, -2.5, -0.0, 0.0, 1e-40, 0.1, 3.0, 7.5, 1e9]), st.integers(1, 9)
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(
+    st.lists(NUMBERS, min_size=1, max_size=3),
+    st.sampled_from(["low", "middle", "high"]),
+    st.sampled_from([0.1, 0.29, 0.5, 0.75, 1.0]),
+    st.sampled_from(["documents", "tokens"]),
+    st.booleans(),
+)
+def test_the_threshold_is_that_of_sorting_everything(sources, keep, fraction, unit, weighted):
+    scores = [np.array([s for s, _ in source], np.float32) for source in sources]
+    tokens = [np.array([t for _, t in source], np.int32) for source in sources]
+    stores = {str(i): FakeStore(*pair) for i, pair in enumerate(zip(scores, tokens, strict=True))}
+    weights = [t if unit == "tokens" else np.ones(len(t)) for t in tokens]
+    rates = {name: 1.0 + int(name) for name in stores} if weighted else None
+    if rates:
+        weights = [w * (1.0 + i) / w.sum() for i, w in enumerate(weights)]
+    threshold = common_threshold(
+        stores, keep=keep, fraction=fraction, score="nll", unit=unit, rates=rates
+    )
+    if keep == "middle" and not rates:
+        # Whole documents or tokens: floor(fraction * n), and as many below as above, or one less.
+        total = sum(w.sum() for w in weights)
+        fraction = np.floor(fraction * total + 1e-9) / total
+    expected = brute_force(scores, weights, keep, fraction)
+    np.testing.assert_array_equal(kept_by(threshold, scores), expected)
+
+
+@pytest.fixture
+def stores(tmp_path):
+    rng = np.random.default_rng(0)
+    score = {
+        "web": {"a.jsonl": rng.normal(0, 1, 60), "b.jsonl": rng.normal(0, 1, 40)},
+        "books": {"a.jsonl": rng.normal(1, 1, 50)},
+    }
+    score["web"]["a.jsonl"][3] = np.nan
+    for source, files in score.items():
+        floats = {path: values.astype(np.float32) for path, values in files.items()}
+        toy.write_store(tmp_path / f"scores/{source}", floats)
+    return {source: open_store(tmp_path / f"scores/{source}") for source in score}
+
+
+def test_selections_have_one_threshold_and_the_composition_moves(stores, tmp_path):
+    (column,) = next(iter(stores.values())).score_columns
+    chosen = select_together(stores, tmp_path / "out", keep="low", fraction=0.4, score=column)
+    assert sum(s.num_kept for s in chosen.values()) == int(0.4 * 149)
+    assert {s.folder.name for s in chosen.values()} == {"web", "books"}
+    kept, dropped = [], []
+    for source, selection in chosen.items():
+        for unit, table in stores[source].tables([column]):
+            keep_N = selection.keep(unit.file)[unit.first_row :][: unit.num_rows]
+            kept += table[column].to_numpy()[keep_N].tolist()
+            dropped += table[column].to_numpy()[~keep_N].tolist()
+    assert max(kept) < np.nanmin(dropped)
+    assert chosen["web"].num_kept / 99 > 2 * chosen["books"].num_kept / 50
+
+
+def test_all_of_it_can_be_kept(stores, tmp_path):
+    (column,) = next(iter(stores.values())).score_columns
+    chosen = select_together(stores, tmp_path / "out", keep="high", fraction=1.0, score=column)
+    assert [s.num_kept for s in chosen.values()] == [99, 50]
+
+
+def test_a_rate_decides_what_a_source_counts(stores):
+    (column,) = next(iter(stores.values())).score_columns
+    thresholds = [
+        common_threshold(
+            stores, keep="low", fraction=0.5, score=column, rates={"web": 1.0, "books": books}
+        ).max_score
+        for books in (0.01, 1.0, 100.0)
+    ]
+    assert thresholds == sorted(thresholds)
+    assert thresholds[0] < 0.2 < 0.8 < thresholds[2]
+
+
+def test_nothing_is_left_behind_when_a_source_would_keep_nothing(stores, tmp_path):
+    (column,) = next(iter(stores.values())).score_columns
+    with pytest.raises(ValueError, match="This selection keeps none of 50 documents"):
+        select_together(stores, tmp_path / "out", keep="low", fraction=0.01, score=column)
+    assert [path.name for path in tmp_path.iterdir()] == ["scores"]
+
+
+def test_what_is_there_is_not_overwritten(stores, tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(FileExistsError, match=r"out exists\. Give another output"):
+        select_together(stores, tmp_path / "out", keep="low", fraction=0.5, score="nll")
+
+
+def test_wrong_arguments_are_refused(stores):
+    (column,) = next(iter(stores.values())).score_columns
+    with pytest.raises(ValueError, match=r"keep is 'random' and fraction 0\.5"):
+        common_threshold(stores, keep="random", fraction=0.5, score=column)
+    with pytest.raises(ValueError, match="no mixing rate of books; there are rates of web"):
+        common_threshold(stores, keep="low", fraction=0.5, score=column, rates={"web": 1})
