@@ -51,7 +51,7 @@ def token_nll_and_el2n(
     """As `token_nll`, with the L2 norm of the error of the predicted distribution.
 
     EL2N is ||p - e_y||, the square root of (1 - p_y)^2 plus the squares of all other
-    probabilities ("When Less is More", section 3.2). The paper's 1 - 2 p_y + sum p^2 is the same
+    probabilities ("When Less is More"). The paper's 1 - 2 p_y + sum p^2 is the same
     number, and loses all digits where p_y is near 1.
 
     Returns:

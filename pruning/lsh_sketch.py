@@ -1,6 +1,6 @@
 """How many documents lie near a point: counters of locality-sensitive hashes.
 
-"How to Train Data-Efficient LLMs" section 3.2 and Algorithm 2. Each of R rows has one
+"How to Train Data-Efficient LLMs" Algorithm 2. Each of R rows has one
 p-stable hash function (Datar et al. 2004) of B buckets,
 
     h_r(x) = floor((<w_r, x> + b_r) / bandwidth) mod B,   w_r ~ N(0, I),  b_r ~ U[0, bandwidth),

@@ -9,7 +9,7 @@ import numpy as np
 
 from pruning.experiments.statistics import credit
 from pruning.hashing import id_hash
-from pruning.sources.damage import DAMAGES
+from pruning.sources.damage import DAMAGE_FIELD, DAMAGES, INTACT
 
 # Ways to damage that keep every character: a text that is cut or repeats itself is easier to
 # predict by its nature.
@@ -18,9 +18,6 @@ KINDS = ("words_shuffled", "characters_swapped")
 _CHARACTERS = 200
 _LEAST_CHARACTERS = 100
 CATEGORY = "minimal_pairs"
-# Carried field with the kind of damage, and its value where nothing was done.
-DAMAGE_FIELD = "damage"
-INTACT = "none"
 
 
 def pair_lines(texts: Iterable[str], number: int, seed: int) -> Iterator[str]:

@@ -38,7 +38,7 @@ def steps_to_reach(
 ) -> int | None:
     """The first evaluated step at which a score is at least as good as the target.
 
-    "Perplexed by Perplexity" section 4.1 speaks of steps to reach the baseline's final score and
+    "Perplexed by Perplexity" speaks of steps to reach the baseline's final score and
     not of noise; we take the first, equal counts, and evaluations that are missing (None or NaN)
     are passed over.
 

@@ -1,12 +1,11 @@
 """`prune demo`: from text on this machine to a pruned seqio task, in minutes."""
 
-import dataclasses
 import os
 import pathlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pruning.selection import Rule
+    pass
 
 # What the demo's corpus carries beside its text.
 FIELDS = ("domain", "damage")
@@ -46,6 +45,7 @@ def demo(
     from pruning.jobs.export import export
     from pruning.jobs.report import report
     from pruning.jobs.score import score
+    from pruning.jobs.select_once import select_once
     from pruning.jobs.train import train
     from pruning.selection import Rule
 
@@ -59,7 +59,7 @@ def demo(
     score(["random"], source, random_half, fields=FIELDS, seed=seed)
 
     _say(f"prune select --scores {random_half} --keep low --fraction 0.5 --output {half}")
-    _select_once(random_half, half, Rule(keep="low", fraction=0.5, seed=seed))
+    select_once([random_half], half, Rule(keep="low", fraction=0.5, seed=seed))
 
     _say(f"prune train --source {source} --where {half} --num_steps {num_steps} --output {model} …")
     train(
@@ -80,7 +80,7 @@ def demo(
     score(["perplexity"], source, scores, model=model, where=f"!{half}", fields=FIELDS, seed=seed)
 
     _say(f"prune select --scores {scores} --keep middle --fraction {fraction} --output {kept}")
-    _select_once(scores, kept, Rule(keep="middle", fraction=fraction, seed=seed))
+    select_once([scores], kept, Rule(keep="middle", fraction=fraction, seed=seed))
 
     _say(f"prune report --scores {scores} --selection {kept} --output {page}")
     report([scores], page, selection=[kept])
@@ -97,27 +97,6 @@ def demo(
 
 def _say(command: str) -> None:
     print(f"\n\033[1m$ {command}\033[0m" if os.isatty(1) else f"\n$ {command}", flush=True)
-
-
-def _select_once(scores: str, output: str, rule: "Rule") -> None:
-    """Selects, or takes what an earlier call selected in the same way."""
-    from pruning.jobs.make_selection import select
-    from pruning.keep_bits import read_selection
-    from pruning.score_store import open_store
-    from pruning.selection import Rule
-    from pruning.store_digests import manifest_digest
-
-    if not os.path.exists(output):
-        select(scores, output, **dataclasses.asdict(rule))
-        return
-    info = read_selection(output).info
-    found = (Rule(**info["rule"]), info["stores"][0]["manifest"])
-    wanted = (rule, manifest_digest(open_store(scores)))
-    if found != wanted:
-        raise ValueError(
-            f"{output} was selected by {found[0]} from scores {found[1][:12]}, this run has {wanted[0]} "
-            f"and {wanted[1][:12]}. Give another --output, or delete the folder of the demo."
-        )
 
 
 def _print_auc(scores: str) -> dict[str, float]:

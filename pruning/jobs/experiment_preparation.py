@@ -192,11 +192,11 @@ def _write_pairs(setting: Setting) -> None:
 def _intact_texts(setting: Setting) -> Iterator[str]:
     """Held-out documents that nobody has damaged, in the order of hash(id, seed)."""
     from pruning.documents import DEFAULT_UNIT_ROWS, cut_into_units
-    from pruning.experiments.minimal_pairs import DAMAGE_FIELD, INTACT
     from pruning.hashing import id_hash
     from pruning.jobs.open_source import open_source
     from pruning.jobs.open_where import open_where
     from pruning.prepared_units import Preparation, read_documents
+    from pruning.sources.damage import DAMAGE_FIELD, INTACT
 
     fields = [DAMAGE_FIELD] if DAMAGE_FIELD in setting.fields else []
     source = open_source(

@@ -21,7 +21,7 @@ def measure_here(config: Any, make: Any, lengths: tuple[int, int], topology: str
 
     from models.families import init_params
     from pruning.jobs.cpu_devices import split_cpu
-    from pruning.jobs.scoring_model import (
+    from pruning.jobs.scoring_mesh import (
         default_batch_rows,
         default_model_devices,
         scoring_mesh,

@@ -7,10 +7,7 @@ import numpy as np
 from pruning.report.auc import auc
 from pruning.report.categories import NO_VALUE
 from pruning.report.markup import Html, element, join, table
-
-# Carried field with the kind of damage, and its value where nothing was done.
-DAMAGE_FIELD = "damage"
-INTACT = "none"
+from pruning.sources.damage import INTACT
 
 
 def damage_section(

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from pruning.documents import DocumentId
-from pruning.report.damage_section import INTACT
 from pruning.report.draws import Draw
 from pruning.report.markup import Html, element, join, number, plural
 from pruning.report.samples import Sample, ShownText
+from pruning.sources.damage import INTACT
 
 Texts = Mapping[DocumentId, ShownText]
 

@@ -11,7 +11,6 @@ from pruning.keep_bits import Selection
 from pruning.report.agreement import most_disagreed, pairs, ranks
 from pruning.report.categories import ByField, ByLength, Category, find_fields
 from pruning.report.composition import Counts, count_kept
-from pruning.report.damage_section import DAMAGE_FIELD
 from pruning.report.draws import Draw, cut_draws, quantile_draws, tail_draws
 from pruning.report.histograms import Histogram, count_scores
 from pruning.report.markup import plural
@@ -20,6 +19,7 @@ from pruning.report.ranges import find_ranges
 from pruning.report.samples import Sample, draw, samples_of
 from pruning.report.sampling import take_sample
 from pruning.report.scored_corpus import ScoredCorpus
+from pruning.sources.damage import DAMAGE_FIELD
 
 GROUP_FIELD = "domain"
 _MOST_COMPARED = 8  # scores against each other

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pruning.keep_bits import Selection
 from pruning.report.agreement_section import agreement_section
 from pruning.report.composition_section import composition_section
-from pruning.report.damage_section import DAMAGE_FIELD, damage_section
+from pruning.report.damage_section import damage_section
 from pruning.report.documents_section import (
     Texts,
     disagreement_section,
@@ -25,6 +25,7 @@ from pruning.report.selection_section import selection_section
 from pruning.report.style import STYLE
 from pruning.report.totals_section import COLOURS, overlap_section, totals_section
 from pruning.score_store import ScoreStore
+from pruning.sources.damage import DAMAGE_FIELD
 
 
 def build_report(

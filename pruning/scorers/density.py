@@ -22,7 +22,7 @@ NARROW_SPREAD = 1.5
 class Density:
     """The mean count of a document's buckets in an LSH sketch of the corpus.
 
-    "How to Train Data-Efficient LLMs" section 3.2, Algorithm 2: an estimate of the sum
+    "How to Train Data-Efficient LLMs" Algorithm 2: an estimate of the sum
     over all documents, itself included, of the probability that one of them shares its
     bucket; from 1 to the number of documents. The paper samples with weights 1/density
     (its Algorithm 2 prints the score itself, its text and Theorem A.2 the inverse).

@@ -18,7 +18,7 @@ class Prototypes(SphericalKMeans):
     """Cosine similarity to the centroid of the document's own cluster.
 
     SSL Prototypes (Sorscher et al. 2022), as in "How to Train Data-Efficient LLMs"
-    section 4.1 with the clusters of its SemDeDup: the documents nearest to their
+    with the clusters of its SemDeDup: the documents nearest to their
     centroid are dropped.
     """
 

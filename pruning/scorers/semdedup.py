@@ -21,7 +21,7 @@ from pruning.unit_vectors import on_grid, unit_vectors
 class SemDeDup(SphericalKMeans):
     """Highest cosine similarity to another document of the same k-means cluster.
 
-    "How to Train Data-Efficient LLMs" section 4.1: `nearest_similarity` is the highest
+    "How to Train Data-Efficient LLMs": `nearest_similarity` is the highest
     to all other documents of the cluster; those with the lowest stay. So neither of two
     equal documents stays, or both do.
 

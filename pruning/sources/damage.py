@@ -5,6 +5,10 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+# Carried field with the kind of damage, and its value where nothing was done.
+DAMAGE_FIELD = "damage"
+INTACT = "none"
+
 _SWAP_PROBABILITY = 0.14  # of a swap at each place not swapped already: an eighth of all places
 _SENTENCE_END = re.compile(r"(?<=[.!?:;])\s+|\n+")
 _SENTENCE_CHARACTERS = range(20, 300)

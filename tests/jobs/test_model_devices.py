@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pruning.jobs import scoring_model
-from pruning.jobs.scoring_model import default_batch_rows, default_model_devices, scoring_mesh
+from pruning.jobs.scoring_mesh import default_batch_rows, default_model_devices, scoring_mesh
 
 
 @pytest.fixture
