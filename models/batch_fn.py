@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from models.checkpoints import check_params
 from models.configs import Config
-from models.partitioning import batch_sharding, param_shardings
+from models.partitioning import batch_sharding, param_shardings, put
 
 # The parameters of one model, or of several whose statistics are averaged.
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -93,7 +94,8 @@ def make_batch_fn(
     # Float32 means float32 on GPUs and TPUs too, not TF32 or passes of bfloat16.
     precision = "highest" if config.dtype == "float32" else None
 
-    @jax.jit
+    # By rows, so that a process has all statistics of a row on its own devices.
+    @functools.partial(jax.jit, out_shardings=None if mesh is None else batch_sharding(mesh))
     @jax.default_matmul_precision(precision)
     def masked_statistics(params, batch):
         with _inside(mesh):
@@ -169,4 +171,4 @@ def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh | None) -> dict[str, j
                 f"{name} has {array.shape[0]} rows, which do not divide evenly over the mesh's "
                 f"{mesh.shape['data']} devices of axis 'data'. Choose a multiple as batch size."
             )
-    return jax.device_put(dict(batch), batch_sharding(mesh))
+    return {name: put(array, batch_sharding(mesh)) for name, array in batch.items()}

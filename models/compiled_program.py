@@ -83,7 +83,7 @@ def measure(traced: jax.stages.Traced, mesh: jax.sharding.Mesh) -> Work:
     """
     compiled = traced.lower().compile()
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
-    loops = list(_products_in_loops(traced.jaxpr.jaxpr, 0))
+    loops = [(turns - 1, product) for turns, product in _products(traced.jaxpr.jaxpr) if turns > 1]
     data, model = mesh.shape["data"], mesh.shape["model"]
     return Work(
         argument_bytes=memory.argument_size_in_bytes,
@@ -95,6 +95,18 @@ def measure(traced: jax.stages.Traced, mesh: jax.sharding.Mesh) -> Work:
         + sum(turns * p.num_bytes(data, model) for turns, p in loops),
         collectives=tuple(collectives_of(compiled.as_text())),
     )
+
+
+def matmul_flops(traced: jax.stages.Traced) -> float:
+    """Returns the operations of a program's matrix products, over all devices.
+
+    Nothing is compiled. A loop that ends on a condition counts once, and what a kernel of
+    another maker computes (`attention="cudnn"`) not at all.
+
+    Args:
+        traced: Such as `BatchFn.trace` gives it.
+    """
+    return sum(turns * product.flops for turns, product in _products(traced.jaxpr.jaxpr))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,19 +122,19 @@ class _Product:
         return self.left / data + self.right / model + self.result / (data * model)
 
 
-def _products_in_loops(jaxpr: Any, more_turns: int) -> Iterator[tuple[int, _Product]]:
-    """Matrix products inside loops, with the turns that they take after the first."""
+def _products(jaxpr: Any, turns: int = 1) -> Iterator[tuple[int, _Product]]:
+    """Matrix products, and how often each is computed."""
     for equation in jaxpr.eqns:
-        if equation.primitive.name == "dot_general" and more_turns:
+        if equation.primitive.name == "dot_general":
             left, right = (operand.aval for operand in equation.invars)
             (contracted, _), _ = equation.params["dimension_numbers"]
             depth = math.prod(left.shape[axis] for axis in contracted)
             result = equation.outvars[0].aval
             num_bytes = (math.prod(a.shape) * a.dtype.itemsize for a in (left, right, result))
-            yield more_turns, _Product(2 * depth * math.prod(result.shape), *num_bytes)
-        turns = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+            yield turns, _Product(2 * depth * math.prod(result.shape), *num_bytes)
+        length = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
         for inner in jaxprs_in_params(equation.params):
-            yield from _products_in_loops(inner, (more_turns + 1) * turns - 1)
+            yield from _products(inner, turns * length)
 
 
 def collectives_of(hlo: str) -> list[Collective]:

@@ -1,6 +1,6 @@
 """Whether a model, left to itself, writes what stands in a document: the statistic of memorization.
 
-"When Less is More", section 3.3: the share of N tokens of the greedy continuation of the first M
+"When Less is More", section 2.1.3: the share of N tokens of the greedy continuation of the first M
 tokens that equal the document's, with M = N = 32.
 """
 

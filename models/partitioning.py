@@ -123,6 +123,18 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(LOGICAL_AXIS_RULES["batch"]))
 
 
+def put(array: Any, sharding: NamedSharding | None) -> jax.Array:
+    """Puts an array on the devices, of which other processes may have some.
+
+    Args:
+        array: Whole, and the same in all processes; each sends its own devices their parts.
+        sharding: Of the array; None is the default device.
+    """
+    if sharding is None or sharding.is_fully_addressable:
+        return jax.device_put(array, sharding)
+    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+
 def data_parts() -> int:
     """Returns over how many parts the rows of a batch are split, inside a compiled function."""
     return jax.sharding.get_abstract_mesh().shape.get("data", 1)

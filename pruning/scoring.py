@@ -8,8 +8,8 @@ into a unit's file.
 import collections
 import concurrent.futures
 import dataclasses
+import functools
 import queue
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
@@ -18,12 +18,15 @@ import pyarrow as pa
 
 from pruning.ahead import ahead
 from pruning.documents import DocumentId, Unit
+from pruning.lockstep import Lockstep
 from pruning.packing import Batch
 from pruning.prepared_units import Preparation, PreparedUnit, prepare
-from pruning.progress import Advance, progress
+from pruning.progress import progress
 from pruning.score_store import ScoreStore
 from pruning.scorers import ScorableDocuments, Scorer
 from pruning.sharding import stop_at_sigterm
+from pruning.throughput import Meter, Throughput
+from pruning.wording import plural
 
 # One batch to per-token statistics [B, T] or [B, T, D] by name; returns before they are computed.
 TokenStatistics = Callable[[Batch], Mapping[str, object]]
@@ -38,28 +41,11 @@ UNITS_AHEAD = 2
 # more, since each holds memory there.
 BATCHES_IN_FLIGHT = 16
 
+# A process that holds the whole model.
+ALONE = Lockstep()
+
 # A unit with so many documents, none of which the model gives a number for, ends the run.
 HOPELESS_DOCUMENTS = 10
-
-
-@dataclasses.dataclass
-class Throughput:
-    """What a run did. Times in seconds, positions of encoder plus decoder."""
-
-    documents: int = 0
-    tokens: int = 0
-    real_positions: int = 0
-    allocated_positions: int = 0
-    seconds: float = 0.0
-
-    @property
-    def fill(self) -> float:
-        """Share of the computed positions that hold a token."""
-        return self.real_positions / max(self.allocated_positions, 1)
-
-    @property
-    def tokens_per_second(self) -> float:
-        return self.tokens / max(self.seconds, 1e-9)
 
 
 def score_units(
@@ -70,6 +56,8 @@ def score_units(
     scorers: Sequence[Scorer],
     model: TokenStatistics | None = None,
     batch_rows: int = 1,
+    lockstep: Lockstep = ALONE,
+    note: Callable[[Throughput], None] = lambda done: None,
 ) -> Throughput:
     """Scores the units that are not in the store yet, and writes each when it is done.
 
@@ -80,6 +68,9 @@ def score_units(
       scorers: of the store, in its order.
       model: gives what the scorers need; None if they need nothing.
       batch_rows: rows of each batch that the model gets.
+      lockstep: the processes that hold the model, which all call this with the same arguments;
+        the first of them writes.
+      note: told what is done so far, after every unit that is written.
 
     Asked to end by SIGTERM, it finishes the units that the device has begun.
 
@@ -88,62 +79,43 @@ def score_units(
         the first record that cannot be scored.
       InterruptedError: it was asked to end, and what it had begun is written.
     """
-    written = store.appeared(units)
-    todo = [unit for unit in units if unit not in written]
+    todo = _todo(store, units, lockstep)
     rows = sum(unit.num_rows for unit in units)
     rows_done = rows - sum(unit.num_rows for unit in todo)
+    stopped = False
     with (
         concurrent.futures.ThreadPoolExecutor(1, "write") as writing,
-        progress("score", rows, "documents", rows_done) as advance,
+        progress("score", rows, "records", rows_done) as advance,
         stop_at_sigterm() as stopping,
     ):
-        meter = _Meter(advance, batch_rows)
+        meter = Meter(advance, batch_rows, note)
         writes: list[concurrent.futures.Future] = []
+        finish = functools.partial(_finish, store, scorers, writes=lockstep.is_first)
         for prepared in ahead(lambda unit: prepare(unit, how), todo, most=UNITS_AHEAD):
             batches = _batches(prepared, model, batch_rows)
             results: Results = queue.SimpleQueue()
-            writes.append(
-                writing.submit(_finish, store, prepared, scorers, results, len(batches), meter)
-            )
+            writes.append(writing.submit(finish, prepared, results, len(batches), meter))
             _send(batches, model, results)
             while len(writes) > UNITS_AHEAD:
                 writes.pop(0).result()
-            if stopping.is_set():
+            if stopped := lockstep.any(stopping.is_set()):
                 break
-        for write in writes:
-            write.result()
-        left = len(todo) - len(store.appeared(todo))
-        if stopping.is_set() and left:
+        for written in writes:
+            written.result()
+        left = len(_todo(store, todo, lockstep))
+        if stopped and left:
             raise InterruptedError(
-                f"Stopped by SIGTERM: {len(todo) - left:,} units are written, {left:,} are left. The "
+                f"Stopped by SIGTERM: {plural(len(todo) - left, 'unit')} written, {left:,} left. The "
                 "same command goes on."
             )
     return meter.done
 
 
-class _Meter:
-    """Counts what the device has finished, batch by batch, and reports it."""
-
-    def __init__(self, advance: Advance, batch_rows: int):
-        self.done = Throughput()
-        self._advance, self._batch_rows = advance, batch_rows
-        self._begun = time.monotonic()
-
-    def add(self, prepared: PreparedUnit, batch: int, num_batches: int) -> None:
-        """The batch of that number, of `num_batches` of the unit, is there."""
-
-        def share(total: int) -> int:
-            return total * (batch + 1) // num_batches - total * batch // num_batches
-
-        documents, done = share(prepared.unit.num_rows), self.done
-        done.documents += documents
-        done.tokens += share(prepared.n_read)
-        if prepared.packed is not None and prepared.packed.num_rows:
-            done.real_positions += share(prepared.packed.num_real)
-            done.allocated_positions += self._batch_rows * prepared.packed.positions_per_row
-        done.seconds = time.monotonic() - self._begun
-        rates = {"tokens": f"{done.tokens_per_second:,.0f}/s", "fill": f"{done.fill:.1%}"}
-        self._advance(documents, **(rates if prepared.packed is not None else {}))
+def _todo(store: ScoreStore, units: Sequence[Unit], lockstep: Lockstep) -> list[Unit]:
+    """Those of the units that the first process finds missing."""
+    written = store.appeared(units)
+    missing_U = lockstep.first(np.array([unit not in written for unit in units], bool))
+    return [unit for unit, is_missing in zip(units, missing_U, strict=True) if is_missing]
 
 
 def _batches(prepared: PreparedUnit, model: TokenStatistics | None, batch_rows: int) -> list[Batch]:
@@ -168,13 +140,15 @@ def _send(batches: Sequence[Batch], model: TokenStatistics | None, results: Resu
 
 def _finish(
     store: ScoreStore,
-    prepared: PreparedUnit,
     scorers: Sequence[Scorer],
+    prepared: PreparedUnit,
     results: Results,
     num_results: int,
-    meter: _Meter,
+    meter: Meter,
+    *,
+    writes: bool,
 ) -> None:
-    """Waits for a unit's results, scores its documents and writes it."""
+    """Waits for a unit's results, scores its documents and writes it, or leaves that to another."""
     needs = sorted({name for scorer in scorers for name in scorer.needs})
     batches: dict[str, list[np.ndarray]] = {name: [] for name in needs}
     for i in range(num_results):
@@ -194,7 +168,10 @@ def _finish(
     made = {
         name: pa.array(values, store.schema.field(name).type) for name, values in arrays.items()
     }
-    store.write(prepared.unit, pa.table({**made, **columns}).select(store.schema.names))
+    table = pa.table({**made, **columns}).select(store.schema.names)
+    if writes:
+        store.write(prepared.unit, table)
+        meter.note(meter.done)
 
 
 def score_columns(

@@ -47,10 +47,14 @@ def download(name: str) -> epath.Path:
     try:
         return epath.Path(snapshot_download(name, allow_patterns=list(_FILES)))
     except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = str(error).strip().partition("\n")[0].rstrip(".: ")
+        owner, slash, _ = name.partition("/")
+        advice = (
+            f" On a machine without a network run `hf download {name}` where there is one, copy the "
+            "folder and give its path, or set HF_HOME to a cache that has the model."
+        )
         raise FileNotFoundError(
-            f"There is no model at {name}, and it could not be read from the Hugging Face hub under "
-            f"that name: {reason} Check the path or name. On a machine without a network run "
-            f"`hf download {name}` where there is one, copy the folder and give its path, or set "
-            "HF_HOME to a cache that has the model."
+            f"There is no model at {name}. Nor could it be read from the Hugging Face hub under that "
+            f"name: {reason}. Check the path or name."
+            + (advice if slash and not epath.Path(owner).is_dir() else "")
         ) from error

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from etils import epath
@@ -23,7 +22,7 @@ from models.checkpoints.checking import add_to_digest, check_model_info, check_p
 from models.checkpoints.inferred_config import config_from_params
 from models.checkpoints.stored import StoredParams
 from models.configs import Config, check_dtype, config_from_json
-from models.partitioning import param_shardings
+from models.partitioning import param_shardings, put
 
 # Opens a display of progress over that many bytes; what it gives takes each array's bytes.
 Progress = Callable[[int], contextlib.AbstractContextManager[Callable[[int], object]]]
@@ -174,7 +173,7 @@ def _to_devices(
         for path, array in _read_ahead(stored):
             add_to_digest(digest, path, array)
             if without is None or not path.startswith(without):
-                arrays[path] = jax.device_put(array.astype(dtype, copy=False), shardings.get(path))
+                arrays[path] = put(array.astype(dtype, copy=False), shardings.get(path))
                 # Or else what was sent but has not arrived piles up in host memory.
                 arrays[path].block_until_ready()
             advance(array.nbytes)

@@ -2,6 +2,7 @@
 
 import collections
 import os
+from collections.abc import Sequence
 from typing import Any
 
 # Of a chip's memory; the rest is for what the runtime keeps and for batches on their way.
@@ -27,10 +28,8 @@ def plan_slice(config: Any, make: Any, lengths: tuple[int, int], topology: str) 
     from models.mesh_choice import estimate, model_axes, num_parameters
     from models.partitioning import make_mesh
     from models.tpu_slices import open_slice
-    from pruning.jobs.compiled_programs import cache_compiled_programs
 
     chip, devices = open_slice(topology)
-    cache_compiled_programs()
     print(
         f"{topology}: {len(devices)} chips of {chip.memory_bytes / GIB:.0f} GiB, "
         f"{chip.flops / 1e12:,.0f} TFLOP/s, {chip.memory_bandwidth / 1e9:,.0f} GB/s, "
@@ -67,6 +66,17 @@ def _line(layout: Any, fits: bool) -> str:
     )
 
 
+def _over_hosts(model: int, devices: Sequence[Any]) -> str:
+    """What to do where a copy of the model has more chips than a host."""
+    chips = sum(device.process_index == devices[0].process_index for device in devices)
+    if model <= chips:
+        return ""
+    return (
+        f" A copy is on {model // chips} hosts of {chips} chips: run `prune score` on all hosts, with "
+        "--distributed auto."
+    )
+
+
 def _compiled_whole(
     config: Any, make: Any, lengths: tuple[int, int], layout: Any, *, chip: Any, devices: Any
 ) -> dict[str, Any]:
@@ -82,7 +92,7 @@ def _compiled_whole(
     print(
         f"Recommended: --model_devices {layout.model}, and --batch_rows "
         f"{layout.rows // layout.data} for each {layout.model} chips of a process "
-        f"({layout.rows} over the slice). Compiled whole:"
+        f"({layout.rows} over the slice).{_over_hosts(layout.model, devices)} Compiled whole:"
     )
     print(
         f"  memory of a chip: {work.memory_bytes / GIB:.2f} GiB (arguments "

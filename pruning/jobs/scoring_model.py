@@ -8,11 +8,18 @@ from typing import Any
 from jax.sharding import Mesh
 
 from pruning.jobs.forward_passes import forward_pass_of, make_model_fn, make_objective_of
-from pruning.jobs.scoring_mesh import default_batch_rows, default_model_devices, scoring_mesh
+from pruning.jobs.scoring_mesh import (
+    default_batch_rows,
+    default_model_devices,
+    devices_of,
+    scoring_mesh,
+)
+from pruning.lockstep import Lockstep
 from pruning.objectives import LongDocuments, Objective, describe
 from pruning.packing import RowShape
 from pruning.prepared_units import Preparation
 from pruning.prompts import Question
+from pruning.run_costs import Devices, this_cpu
 from pruning.scorers import Scorer
 from pruning.scoring import TokenStatistics
 from pruning.tokenization import Vocabulary, open_vocabulary
@@ -36,7 +43,9 @@ class ScoringModel:
     batch_rows: int
     token_statistics: TokenStatistics
     attention: str = "xla"
+    lockstep: Lockstep = dataclasses.field(default_factory=Lockstep)
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    devices: Devices = dataclasses.field(default_factory=this_cpu)
 
     def prepare_with(self, how: Preparation) -> Preparation:
         return dataclasses.replace(
@@ -129,12 +138,14 @@ def open_scoring_model(
     model_devices = model_devices or default_model_devices(num_bytes)
     batch_rows = batch_rows or default_batch_rows(model_devices)
     mesh = scoring_mesh(batch_rows, num_bytes, model_devices)
+    _check_spans(mesh, paths)
     cache_compiled_programs()
     encoder_only = forward_pass_of(scorers) == "embed"
     loaded = [_load(path, dtype, mesh, encoder_only=encoder_only) for path in paths]
     config = config_to_json(loaded[0].config)
     config.pop("dropout_rate", None)  # changes no score, and a bare checkpoint does not tell it
     runs_as = dataclasses.replace(loaded[0].config, attention=attention)
+    statistics = make_model_fn(scorers, goal, runs_as, [model.params for model in loaded], mesh)
     return ScoringModel(
         name=" + ".join(model.name for model in loaded),
         digest="+".join(model.digest for model in loaded),
@@ -145,10 +156,10 @@ def open_scoring_model(
         objective=goal,
         shape=shape,
         batch_rows=batch_rows,
-        token_statistics=make_model_fn(
-            scorers, goal, runs_as, [model.params for model in loaded], mesh
-        ),
+        lockstep=Lockstep(mesh=mesh if mesh.is_multi_process else None),
+        token_statistics=statistics,
         config=config,
+        devices=devices_of(statistics, shape, batch_rows),
     )
 
 
@@ -217,6 +228,15 @@ def _check_equal_shapes(paths: Sequence[str], configs: Sequence[Any]) -> None:
                 f"{configs[0]}, and {path} has {config}. Score them one by one into stores, and "
                 "combine these with `prune select --score`."
             )
+
+
+def _check_spans(mesh: Mesh, paths: Sequence[str]) -> None:
+    if len(paths) > 1 and mesh.is_multi_process:
+        raise ValueError(
+            f"{len(paths)} models run together on the devices of one process only, and these would take "
+            f"--model_devices {mesh.shape['model']} of several. Score with each into a store of its own, "
+            "and combine them with `prune select --score`."
+        )
 
 
 def _check_attention(attention: str, dtype: str) -> None:

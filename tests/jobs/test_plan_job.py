@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import types
 
 import pytest
 
@@ -10,6 +11,7 @@ from models.mesh_choice import num_parameters
 from pruning.cli import main
 from pruning.jobs.plan import plan
 from pruning.jobs.planned_scoring import planned_objective, planned_scorer
+from pruning.jobs.planned_slice import _over_hosts
 from pruning.prompts import Question
 
 TINY = DecoderOnlyConfig(vocab_size=64, d_model=16, num_heads=2, d_ff=32, num_layers=1)
@@ -121,3 +123,9 @@ def test_a_slice_that_is_not_there(capsys):
     printed = capsys.readouterr().out
     for words in ("v5e:1x1: 1 chips of 16 GiB", "--model_devices 1", "memory of a chip", "1,000"):
         assert words in printed
+
+
+def test_a_copy_of_several_hosts_is_said():
+    devices = [types.SimpleNamespace(process_index=i // 4) for i in range(16)]
+    assert _over_hosts(4, devices) == ""
+    assert "A copy is on 2 hosts of 4 chips" in _over_hosts(8, devices)

@@ -13,6 +13,7 @@ import toy
 
 import pruning
 from pruning.jobs.processes import this_shard
+from pruning.score_store import open_store
 from pruning.sharding import Shard
 
 ROOT = pathlib.Path(pruning.__file__).parents[1]
@@ -67,6 +68,18 @@ def test_processes_at_the_same_time_make_the_store_of_one(corpus, tmp_path, coun
         error = process.communicate(timeout=200)[1]
         assert process.returncode == 0, error
     assert toy.tree(tmp_path / "shared") == toy.tree(tmp_path / "one")
+
+
+def test_one_that_fails_leaves_the_others_their_share(corpus, tmp_path):
+    """As they share nothing but the store."""
+    flags = ["--distributed", f"localhost:{free_port()}", "--num_shards", "2", "--shard_index"]
+    other = [[], ["--max_document_bytes", "99999"]]  # whose store this is, the second is told
+    processes = [start(corpus, tmp_path / "out", *flags, str(i), *other[i]) for i in range(2)]
+    errors = [process.communicate(timeout=200)[1] for process in processes]
+    assert sorted(process.returncode for process in processes) == [0, 1], errors
+    assert sum("was written with max_document_bytes" in error for error in errors) == 1
+    store = open_store(tmp_path / "out")
+    assert len(store.missing_units()) in (len(store.units) // 2, -(-len(store.units) // 2))
 
 
 def test_without_jax_the_flags_say_it():

@@ -1,11 +1,16 @@
 """Collectives read from programs' text, and work counted in programs that loop."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import pytest
 
-from models.compiled_program import Work, collectives_of, measure
+from models.compiled_program import Work, collectives_of, matmul_flops, measure
+from models.configs import SIZES
+from models.mesh_choice import shapes_of
 from models.partitioning import make_mesh
+from models.scoring_model import make_token_statistics_fn
 
 # Lines as XLA writes them, with one loop inside another: 3 turns of 4.
 PROGRAM = """HloModule jit_f, is_scheduled=true
@@ -78,3 +83,11 @@ def test_loops_inside_loops_multiply():
 
     work = work_of(twelve, (64, 64), (32, 64))
     assert work.flops == pytest.approx(12 * 2 * 32 * 64 * 64, rel=0.02)
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_products_of_a_traced_model_are_those_worked_out_by_hand(rows):
+    config = dataclasses.replace(SIZES["gpt_124m"], num_layers=3)
+    traced = make_token_statistics_fn(config, shapes_of(config)).trace(rows, 0, 64)
+    layer = 64 * 2 * (4 * 768 * 768 + 2 * 768 * 3072) + 4 * 64 * 64 * 768
+    assert matmul_flops(traced) == rows * (3 * layer + 2 * 64 * 768 * config.vocab_size)

@@ -334,10 +334,14 @@ def test_a_name_that_cannot_be_downloaded(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
     message = (
-        r"no model at runs/absent, .*: Cannot find it in the cache. Check .*hf download runs/a"
+        r"no model at runs/absent\. .*: Cannot find it in the cache\. Check .*hf download runs/a"
     )
     with pytest.raises(FileNotFoundError, match=message):
         hugging_face.find("runs/absent")
+    (tmp_path / "runs").mkdir()
+    for name in ("absent", "runs/absent"):  # paths, as far as one can tell
+        with pytest.raises(FileNotFoundError, match=r"Check the path or name\.$"):
+            hugging_face.find(name)
 
 
 def test_transformers_opens_the_tokenizer(folder):

@@ -24,6 +24,10 @@ pytestmark = pytest.mark.torture
 ROOT = pathlib.Path(pruning.__file__).parents[1]
 SIGNALS = 50
 SHARDS = 3
+# Files of very different length, one of them empty, and their units of UNIT_ROWS.
+LENGTHS = (900, 3, 0, 300, 8)
+UNIT_ROWS = 8
+UNITS = sum(-(-length // UNIT_ROWS) for length in LENGTHS)
 
 # `prune score` with the toy model, which takes PAUSE seconds a batch.
 DRIVER = """
@@ -39,9 +43,8 @@ with mock.patch("pruning.jobs.scoring_model.open_scoring_model", opener):
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """Files of very different length, one of them empty: 152 units."""
     folder = tmp_path_factory.mktemp("corpus")
-    for i, num in enumerate((900, 3, 0, 300, 8)):
+    for i, num in enumerate(LENGTHS):
         toy.write_jsonl(folder / f"{i}.jsonl", toy.texts(num, seed=i))
     return folder
 
@@ -57,7 +60,7 @@ def command(corpus, output, *flags):
     return [
         *(sys.executable, "-c", DRIVER, "score", "perplexity", "random"),
         *("--source", f"jsonl:{corpus}/*.jsonl", "--output", str(output), "--model", "toy"),
-        *("--unit_rows", "8", "--window", "32", "--batch_rows", "2", *flags),
+        *("--unit_rows", str(UNIT_ROWS), "--window", "32", "--batch_rows", "2", *flags),
     ]
 
 
@@ -101,7 +104,7 @@ def test_one_job_killed_fifty_times(corpus, undisturbed, tmp_path):
             assert process.returncode == 143, error
             assert "Stopped by SIGTERM" in error
         assert not (output / "_SUCCESS").exists()
-    assert num_units(output) < 152, "a run that was never disturbed shows nothing"
+    assert num_units(output) < UNITS, "a run that was never disturbed shows nothing"
     assert start(corpus, output).wait() == 0
     assert toy.tree(output) == undisturbed
 
@@ -124,7 +127,7 @@ def test_a_job_array_killed_fifty_times(corpus, undisturbed, tmp_path):
         process.kill()
         error_of(process)
     for index in range(SHARDS):
-        assert not (output / "_SUCCESS").exists() or num_units(output) == 152
+        assert not (output / "_SUCCESS").exists() or num_units(output) == UNITS
         assert start_shard(index, pause=0).wait() == 0
     assert toy.tree(output) == undisturbed
 
