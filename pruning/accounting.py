@@ -1,6 +1,7 @@
 """The books of a selection: kept + dropped = all records, always."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,41 +31,36 @@ class Accounting:
 
     def add(self, table: pa.Table, keep_N: np.ndarray, scored_N: np.ndarray) -> None:
         """Counts one table of a store, with a keep bit and a has-a-score bit per row."""
-        tokens_N, bytes_N = (
-            pc.fill_null(table[name], 0).to_numpy() for name in ("n_tokens", "n_bytes")
-        )
-        self._totals.update(
-            {
-                "rows": len(table),
-                "scored": int(scored_N.sum()),
-                "kept": int(keep_N.sum()),
-                "tokens": int(tokens_N[scored_N].sum()),
-                "kept_tokens": int(tokens_N[keep_N].sum()),
-                "bytes": int(bytes_N[scored_N].sum()),
-                "kept_bytes": int(bytes_N[keep_N].sum()),
-            }
-        )
-        self._dropped[BY_SCORE] += int((scored_N & ~keep_N).sum())
-        self._dropped_tokens[BY_SCORE] += int(tokens_N[scored_N & ~keep_N].sum())
-        unscored = pc.value_counts(table["reason"].filter(pa.array(~scored_N)))
-        for entry in unscored.to_pylist():
-            self._dropped[entry["values"] or "no_score"] += entry["counts"]
+        tokens_N, bytes_N = (_zero_for_null(table[name]) for name in ("n_tokens", "n_bytes"))
+        counts = {
+            "rows": len(table),
+            "scored": int(np.count_nonzero(scored_N)),
+            "kept": int(np.count_nonzero(keep_N)),
+            "tokens": _sum_where(tokens_N, scored_N),
+            "kept_tokens": _sum_where(tokens_N, keep_N),
+            "bytes": _sum_where(bytes_N, scored_N),
+            "kept_bytes": _sum_where(bytes_N, keep_N),
+        }
+        self._totals.update(counts)
+        self._dropped[BY_SCORE] += int(np.count_nonzero(scored_N & ~keep_N))
+        self._dropped_tokens[BY_SCORE] += counts["tokens"] - counts["kept_tokens"]
+        if counts["scored"] < counts["rows"]:
+            unscored = pc.value_counts(table["reason"].filter(pa.array(~scored_N)))
+            for entry in unscored.to_pylist():
+                self._dropped[entry["values"] or "no_score"] += entry["counts"]
         for field, groups in self._groups.items():
             codes = table[field].combine_chunks().dictionary_encode()
-            index_N = pc.fill_null(codes.indices, len(codes.dictionary)).to_numpy()
-            for code, name in enumerate([*codes.dictionary.to_pylist(), "(none)"]):
-                of_group = index_N == code
-                if of_group.any():
-                    here, kept = of_group & scored_N, of_group & keep_N
-                    groups[name].update(
-                        {
-                            "documents": int(here.sum()),
-                            "kept": int(kept.sum()),
-                            "tokens": int(tokens_N[here].sum()),
-                            "kept_tokens": int(tokens_N[kept].sum()),
-                            "unscored": int((of_group & ~scored_N).sum()),
-                        }
-                    )
+            code_N = pc.fill_null(codes.indices, len(codes.dictionary)).to_numpy()
+            names = [*codes.dictionary.to_pylist(), "(none)"]
+            sums = {
+                "documents": _sums(code_N[scored_N], names),
+                "kept": _sums(code_N[keep_N], names),
+                "tokens": _sums(code_N[scored_N], names, tokens_N[scored_N]),
+                "kept_tokens": _sums(code_N[keep_N], names, tokens_N[keep_N]),
+                "unscored": _sums(code_N[~scored_N], names),
+            }
+            for code in np.flatnonzero(np.bincount(code_N, minlength=len(names))):
+                groups[names[code]].update({what: int(sum_C[code]) for what, sum_C in sums.items()})
 
     def add_unread(self, num_rows: int, reason: str) -> None:
         """Counts rows that no table covers."""
@@ -95,3 +91,18 @@ class Accounting:
                 for field, groups in self._groups.items()
             },
         }
+
+
+def _zero_for_null(column_N: pa.ChunkedArray) -> np.ndarray:
+    return (pc.fill_null(column_N, 0) if column_N.null_count else column_N).to_numpy()
+
+
+def _sum_where(number_N: np.ndarray, wanted_N: np.ndarray) -> int:
+    return int(number_N.sum() if wanted_N.all() else np.dot(number_N, wanted_N))
+
+
+def _sums(code_N: np.ndarray, names: Sequence[str], number_N: np.ndarray | int = 1) -> np.ndarray:
+    """Sums of numbers by code; in integers, which do not round."""
+    sum_C = np.zeros(len(names), np.int64)
+    np.add.at(sum_C, code_N, number_N)
+    return sum_C

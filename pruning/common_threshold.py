@@ -6,8 +6,6 @@ each would keep its share.
 """
 
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Literal, NamedTuple
@@ -17,6 +15,10 @@ import pyarrow.compute as pc
 from etils import epath
 
 from pruning.keep_bits import Selection, read_selection
+from pruning.manifests import difference_in_scores
+from pruning.object_stores import is_object
+from pruning.publishing import temporary_name
+from pruning.ranking import ordered, unordered
 from pruning.score_store import ScoreStore
 from pruning.selecting import select
 from pruning.selection import Rule
@@ -55,25 +57,36 @@ def select_together(
       rates: see `common_threshold`.
 
     Raises:
-      ValueError: as of `common_threshold`, or a source would keep nothing.
+      ValueError: as of `common_threshold`, the stores' scores are of different models or settings,
+        or a source would keep nothing.
       FileExistsError: the folder exists.
     """
-    threshold = common_threshold(
-        stores, keep=keep, fraction=fraction, score=score, unit=unit, rates=rates
-    )
     target = epath.Path(output)
     if target.exists():
         raise FileExistsError(f"{target} exists. Give another output, or delete the folder.")
+    _check_comparable(stores, score)
+    threshold = common_threshold(
+        stores, keep=keep, fraction=fraction, score=score, unit=unit, rates=rates
+    )
     everything = Rule(keep="low", fraction=1.0)
     is_cut = threshold != (None, None)
     rule = Rule(keep="threshold", **threshold._asdict()) if is_cut else everything
-    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}"
+    together = {
+        "keep": keep,
+        "fraction": fraction,
+        "unit": unit,
+        "rates": None if rates is None else dict(rates),
+        "sources": list(stores),
+    }
+    written = target if is_object(target) else temporary_name(target)
     try:
         for name, store in stores.items():
-            select(store, temporary / name, rule=rule, score=score)
-        temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            select(store, written / name, rule=rule, score=score, together=together)
+        if written != target:
+            written.rename(target)
+    except BaseException:
+        written.rmtree(missing_ok=True)
+        raise
     return {name: read_selection(target / name) for name in stores}
 
 
@@ -101,7 +114,8 @@ def common_threshold(
         without them, as much as it holds.
 
     Raises:
-      ValueError: a source has no rate, no scored document, or no token counts.
+      ValueError: a source has no rate, no scored document, or no token counts; a rate is not above
+        0, or of no source.
     """
     if keep not in ("low", "middle", "high") or not 0 < fraction <= 1:
         raise ValueError(
@@ -109,8 +123,9 @@ def common_threshold(
             "fraction above 0 and at most 1."
         )
     opened = {name: _weighted(store, score, unit) for name, store in stores.items()}
-    share = _shares(opened, unit, rates)
-    total = sum(_total(scores) * share[name] for name, scores in opened.items())
+    totals = {name: _total(scores) for name, scores in opened.items()}
+    share = _shares(totals, unit, rates)
+    total = sum(totals[name] * share[name] for name in opened)
     # As decimal: 0.29 of 100 must be 29, and in binary it is less.
     kept = float(Decimal(repr(float(fraction))) * Decimal(total))
     if keep == "low":
@@ -122,6 +137,20 @@ def common_threshold(
     kept = kept if rates else np.floor(kept)  # as `Rule.stretch` counts documents
     first, dropped = _passing(opened, share, (total - kept) / 2)
     return Threshold(first, _below(_passing(opened, share, dropped + kept)[0]))
+
+
+def _check_comparable(stores: Mapping[str, ScoreStore], score: str) -> None:
+    (_, first), *others = stores.items()
+    computed = first.with_scores([score]).expressions.get(score)
+    columns = computed.columns if computed else [score]
+    for _, store in others:
+        if difference := difference_in_scores(first.manifest, store.manifest, columns):
+            where, ours, theirs = difference
+            raise ValueError(
+                f"Scores of {store.folder} are not comparable with those of {first.folder}: {where} "
+                f"is {theirs} there and {ours} here. One threshold is for one score: score every "
+                "source with the same model and settings."
+            )
 
 
 # Opens the scores of a source for a pass: ordered keys, uint32 [N], and int64 weights [N].
@@ -141,22 +170,9 @@ def _weighted(store: ScoreStore, score: str, unit: Unit) -> _Weighted:
                 else np.ones(len(score_N), np.int64)
             )
             scored_N = ~np.isnan(score_N)
-            yield _ordered(score_N[scored_N]), weight_N[scored_N]
+            yield ordered(score_N[scored_N]), weight_N[scored_N]
 
     return read
-
-
-def _ordered(score_N: np.ndarray) -> np.ndarray:
-    """float32 to uint32 in the same order; -0.0 counts as 0.0."""
-    bits = (score_N + np.float32(0)).view(np.uint32)
-    sign = np.uint32(1 << 31)
-    return np.where(bits & sign, ~bits, bits | sign)
-
-
-def _score_of(key: int) -> float:
-    bits = np.uint32(key)
-    sign = np.uint32(1 << 31)
-    return float(np.where(bits & sign, bits ^ sign, ~bits).astype(np.uint32).view(np.float32))
 
 
 def _total(scores: _Weighted) -> int:
@@ -164,17 +180,17 @@ def _total(scores: _Weighted) -> int:
 
 
 def _shares(
-    opened: Mapping[str, _Weighted], unit: Unit, rates: Mapping[str, float] | None
+    totals: Mapping[str, int], unit: Unit, rates: Mapping[str, float] | None
 ) -> dict[str, float]:
     """What one document or token of each source counts."""
-    totals = {name: _total(scores) for name, scores in opened.items()}
     for name, total in totals.items():
         if not total:
             raise ValueError(f"The store of {name} has no {unit} with a score. Score it again.")
-        if rates is not None and name not in rates:
-            raise ValueError(
-                f"There is no mixing rate of {name}; there are rates of {', '.join(rates)}."
-            )
+    if rates is not None and (rates.keys() != totals.keys() or not min(rates.values()) > 0):
+        found = ", ".join(f"{name}={rate:g}" for name, rate in rates.items())
+        raise ValueError(
+            f"The mixing rates are {found}. Give one above 0 for each of {', '.join(totals)}."
+        )
     return {name: 1.0 if rates is None else rates[name] / total for name, total in totals.items()}
 
 
@@ -207,7 +223,7 @@ def _passing(
             return None, float(up_to[-1])
         before = float(up_to[value - 1]) if value else before
         prefix = prefix * _DIGIT + value
-    return _score_of(prefix), before
+    return float(unordered(np.array([prefix], np.uint32))[0]), before
 
 
 def _below(score: float | None) -> float | None:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from pruning.budgets import Census, stretches, wanted
-from pruning.radix_select import Bounds, find_crossings
-from pruning.ranking import Chunk, Chunks, ordered
+from pruning.radix_select import Bounds, count_first, find_crossings, first_histogram
+from pruning.ranking import Chunk, Chunks
 from pruning.selection import Rule
 
-_FIRST, _LAST = np.uint64(0), np.uint64((1 << 64) - 1)
+# Before and after every key.
+_FIRST, _LAST = (-np.inf, np.uint64(0)), (np.inf, np.uint64((1 << 64) - 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +31,12 @@ class Cut:
 
     def keeps(self, chunk: Chunk) -> np.ndarray:
         """Keep bits of a chunk, bool [N]."""
-        keep_N = np.zeros(len(chunk.score_N), bool)
         keys = chunk.scored(self.rule)
-        keep_N[keys.rows_N - chunk.first_row] = self.low.below(keys) & self.high.above(keys)
+        is_between_N = self.low.below(keys) & self.high.above(keys)
+        if keys.index_N is None:
+            return is_between_N
+        keep_N = np.zeros(len(chunk.score_N), bool)
+        keep_N[keys.index_N] = is_between_N
         return keep_N
 
 
@@ -47,9 +51,11 @@ def find_cut(rule: Rule, chunks: Chunks, groups: Sequence[str] = ("",)) -> Cut:
     Raises:
       ValueError: the budget exceeds what is there.
     """
-    census = take_census(rule, chunks, groups)
+    census, first_GD = take_census(rule, chunks, groups)
     if rule.keep == "threshold":
-        return Cut(rule, census, *_limits(rule, len(groups)))
+        low, high = limits_as_stored(rule)
+        ends = (low, _FIRST[1]), (high, _LAST[1])  # so that a score at a limit stays
+        return Cut(rule, census, *(_everywhere(end, len(groups)) for end in ends))
     total_G = census.total(rule)
     wanted_G = wanted(rule, census)
     drop_G, up_to_G = stretches(rule, wanted_G, total_G)
@@ -58,7 +64,7 @@ def find_cut(rule: Rule, chunks: Chunks, groups: Sequence[str] = ("",)) -> Cut:
     sought = [end for end in amounts if not is_open[end].all()]
     found = {end: _everywhere(key, len(groups)) for end, key in (("low", _FIRST), ("high", _LAST))}
     if sought:
-        crossings = find_crossings(rule, chunks, [amounts[end] for end in sought])
+        crossings = find_crossings(rule, chunks, [amounts[end] for end in sought], first_GD)
         for end, bounds in zip(sought, crossings, strict=True):
             found[end] = _where(is_open[end], found[end], bounds)
     # Documents without a token would fit into a budget of none.
@@ -66,15 +72,25 @@ def find_cut(rule: Rule, chunks: Chunks, groups: Sequence[str] = ("",)) -> Cut:
     return Cut(rule, census, found["low"], found["high"])
 
 
-def take_census(rule: Rule, chunks: Chunks, groups: Sequence[str]) -> Census:
-    """Counts the documents that have a score, and their tokens if the budget is one of tokens."""
+def take_census(rule: Rule, chunks: Chunks, groups: Sequence[str]) -> tuple[Census, np.ndarray]:
+    """Counts the documents that have a score, and their tokens if the budget is one of tokens.
+
+    Returns:
+      The census, and in the same pass what `find_crossings` begins with.
+    """
     documents_G, tokens_G = (np.zeros(len(groups), np.int64) for _ in range(2))
+    first_GD = first_histogram(len(groups))
     for chunk in chunks():
         keys = chunk.scored(rule)
-        np.add.at(documents_G, keys.group_N, 1)
-        if keys.tokens_N is not None:
-            np.add.at(tokens_G, keys.group_N, keys.tokens_N)
-    return Census(groups, documents_G, tokens_G)
+        if keys.group_N is None:
+            documents_G += len(keys.score_N)
+        else:
+            np.add.at(documents_G, keys.group_N, 1)
+        if rule.keep != "threshold":
+            count_first(first_GD, keys, rule)
+    if rule.by_tokens:
+        tokens_G = first_GD.sum(axis=1)
+    return Census(groups, documents_G, tokens_G), first_GD
 
 
 def limits_as_stored(rule: Rule) -> tuple[float, float]:
@@ -87,17 +103,9 @@ def limits_as_stored(rule: Rule) -> tuple[float, float]:
     return float(np.float32(low)), float(np.float32(high))
 
 
-def _limits(rule: Rule, groups: int) -> tuple[Bounds, Bounds]:
-    low, high = ordered(np.array(limits_as_stored(rule)))
-    one = np.uint64(1)
-    return (
-        Bounds(np.full(groups, low - one), np.full(groups, _LAST)),
-        Bounds(np.full(groups, high + one), np.full(groups, _FIRST)),
-    )
-
-
-def _everywhere(key: np.uint64, groups: int) -> Bounds:
-    return Bounds(np.full(groups, key), np.full(groups, key))
+def _everywhere(key: tuple[float, np.uint64], groups: int) -> Bounds:
+    score, hash_ = key
+    return Bounds(np.full(groups, score), np.full(groups, hash_))
 
 
 def _where(condition_G: np.ndarray, then: Bounds, other: Bounds) -> Bounds:

@@ -22,8 +22,16 @@ class KeptScores:
         self._low_G, self._high_G = np.full(groups, np.inf), np.full(groups, -np.inf)
 
     def add(self, chunk: Chunk, keep_N: np.ndarray) -> None:
-        group_N = np.zeros(len(keep_N), np.int64) if chunk.group_N is None else chunk.group_N
-        score_N, group_N = chunk.score_N[keep_N].astype(np.float64) + 0.0, group_N[keep_N]
+        if chunk.group_N is None:
+            self._kept_G += np.count_nonzero(keep_N)
+            lower_N = keep_N & (chunk.score_N < np.float32(self._low_G[0]))
+            higher_N = keep_N & (chunk.score_N > np.float32(self._high_G[0]))
+            if lower_N.any():  # soon there are few
+                self._low_G[0] = chunk.score_N[lower_N].min() + 0.0
+            if higher_N.any():
+                self._high_G[0] = chunk.score_N[higher_N].max() + 0.0
+            return
+        score_N, group_N = chunk.score_N[keep_N].astype(np.float64) + 0.0, chunk.group_N[keep_N]
         np.add.at(self._kept_G, group_N, 1)
         np.minimum.at(self._low_G, group_N, score_N)
         np.maximum.at(self._high_G, group_N, score_N)

@@ -2,25 +2,28 @@
 
 One streaming pass per digit of the key, most significant first: the histogram of that
 digit over the keys that begin with the digits found so far says which digit comes next.
-As soon as few keys begin so, one more pass collects and sorts them. Constant memory, any
-order of chunks, exact; histograms of parts of a corpus add up.
+As soon as few keys begin so, one more pass takes them into memory, where the other digits
+are found. Constant memory, any order of chunks, exact; histograms of parts of a corpus
+add up.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from pruning.ranking import Chunks, Keys, ordered
+from pruning.ranking import Chunks, Keys, joined, ordered, unordered
 from pruning.selection import Rule
 
-_MAX = (1 << 64) - 1
 _HISTOGRAM_SIZE = 1 << 22  # counters of all groups together: 32 MiB an end
-_FEW_KEYS = 1 << 22  # that are collected: 32 bytes each
+_FEW_KEYS = 1 << 23  # that are taken into memory: 20 bytes each, 36 with groups and tokens
+
+_Part = Literal["score", "hash"]
 
 
 class Bounds(NamedTuple):
-    """A key for every group: uint64 [groups] each."""
+    """A key for every group: float64 and uint64 [groups]."""
 
     score_G: np.ndarray
     hash_G: np.ndarray
@@ -34,16 +37,72 @@ class Bounds(NamedTuple):
         return self._compare(keys, np.greater)
 
     def _compare(self, keys: Keys, compare: np.ufunc) -> np.ndarray:
-        bound_N = self.score_G[keys.group_N]
+        # Exact: a bound is a key, or a limit as scores are stored.
+        bound_N = _of_group(self.score_G.astype(keys.score_N.dtype), keys)
         result_N = compare(bound_N, keys.score_N)
         ties_N = bound_N == keys.score_N
         if ties_N.any():
             tied = keys.take(ties_N)
-            result_N[ties_N] = compare(self.hash_G[tied.group_N], tied.id_hash())
+            result_N[ties_N] = compare(_of_group(self.hash_G, tied), tied.id_hash())
         return result_N
 
 
-def find_crossings(rule: Rule, chunks: Chunks, amounts: Sequence[np.ndarray]) -> list[Bounds]:
+@dataclasses.dataclass
+class _Search:
+    """What is known of the keys at which a running total first exceeds an amount.
+
+    Attributes:
+      left_G: what is left of the amount after the keys before those that begin so.
+      score_G, hash_G: digits found so far of the score, `ordered`, and of the hash; uint64.
+      few: the keys that begin so, once they are in memory.
+    """
+
+    left_G: np.ndarray
+    score_G: np.ndarray
+    hash_G: np.ndarray
+    few: Keys | None = None
+
+    def advance(self, histogram_GD: np.ndarray, part: _Part, shift: int) -> int:
+        """Finds the digit at which the total passes what is left; how many keys have it."""
+        up_to_GD = np.cumsum(histogram_GD, axis=1)
+        digit_G = (up_to_GD <= self.left_G[:, None]).sum(axis=1)
+        digit_G = np.minimum(digit_G, histogram_GD.shape[1] - 1)
+        before_G = np.maximum(digit_G - 1, 0)[:, None]
+        passed_G = np.take_along_axis(up_to_GD, before_G, axis=1)[:, 0]
+        self.left_G -= np.where(digit_G > 0, passed_G, 0)
+        found_G = self._found(part)
+        found_G |= digit_G.astype(np.uint64) << np.uint64(shift)
+        return int(np.take_along_axis(histogram_GD, digit_G[:, None], axis=1).sum())
+
+    def beginning(self, keys: Keys, part: _Part, shift: int) -> Keys:
+        """Those whose bits from `shift` on are those found for their group."""
+        if part == "hash":
+            keys = self.beginning(keys, "score", 0)
+        key_N = _key(keys, part)
+        if shift == _width(key_N):
+            return keys
+        by = key_N.dtype.type(shift)
+        found_G = self._found(part).astype(key_N.dtype) >> by
+        return keys.take(key_N >> by == _of_group(found_G, keys))
+
+    def _found(self, part: _Part) -> np.ndarray:
+        return self.score_G if part == "score" else self.hash_G
+
+
+def first_histogram(groups: int) -> np.ndarray:
+    """Counters for the first digit of all keys, int64 [groups, digits]; see `count_first`."""
+    return np.zeros((groups, 1 << digit_bits(groups)), np.int64)
+
+
+def count_first(histogram_GD: np.ndarray, keys: Keys, rule: Rule) -> None:
+    """Adds keys by their first digit."""
+    part, shift = _digits(rule, len(histogram_GD))[0]
+    _count(histogram_GD, keys, part, shift)
+
+
+def find_crossings(
+    rule: Rule, chunks: Chunks, amounts: Sequence[np.ndarray], first_GD: np.ndarray
+) -> list[Bounds]:
     """The documents at which the ranking's running total first exceeds some amounts.
 
     The total is of tokens where the rule has a budget of tokens, else of documents.
@@ -52,87 +111,37 @@ def find_crossings(rule: Rule, chunks: Chunks, amounts: Sequence[np.ndarray]) ->
       rule: says how to rank.
       chunks: called once per pass.
       amounts: int64 [groups] each.
+      first_GD: histogram of the first digit.
 
     Returns:
       For each of `amounts` the key of that document, by group. Where the total never
       exceeds the amount, it means nothing.
     """
-    groups = len(amounts[0])
-    bits = digit_bits(groups)
-    left = [amount_G.copy() for amount_G in amounts]
-    by_hash = rule.keep == "random"
-    score = ordered(np.zeros(groups)) if by_hash else np.zeros(groups, np.uint64)
-    found = [Bounds(score.copy(), np.zeros(groups, np.uint64)) for _ in amounts]
-    for part in ("hash",) if by_hash else ("score", "hash"):
-        for shift in range(64 - bits, -1, -bits):
-            histograms = [np.zeros((groups, 1 << bits), np.int64) for _ in amounts]
-            num_keys = np.zeros(len(amounts), np.int64)
-            for chunk in chunks():
-                keys = chunk.scored(rule)
-                for histogram, bounds in zip(histograms, found, strict=True):
-                    _count(histogram, keys, bounds, part, shift, bits)
-            for i, (histogram, bounds, left_G) in enumerate(
-                zip(histograms, found, left, strict=True)
-            ):
-                digit_G = _advance(histogram, left_G)
-                num_keys[i] = np.take_along_axis(histogram, digit_G[:, None], axis=1).sum()
-                key_G = bounds.score_G if part == "score" else bounds.hash_G
-                key_G |= digit_G.astype(np.uint64) << np.uint64(shift)
-            # Where tokens are counted, there are at most as many keys.
-            if shift and num_keys.sum() <= _FEW_KEYS:
-                return _collect(rule, chunks, found, left, part, shift)
-    return found
-
-
-def _advance(histogram: np.ndarray, left_G: np.ndarray) -> np.ndarray:
-    """The digit at which the total passes what is left, which becomes less by those before."""
-    up_to = np.cumsum(histogram, axis=1)
-    digit_G = np.minimum((up_to <= left_G[:, None]).sum(axis=1), histogram.shape[1] - 1)
-    before_G = np.maximum(digit_G - 1, 0)[:, None]
-    passed_G = np.take_along_axis(up_to, before_G, axis=1)[:, 0]
-    left_G -= np.where(digit_G > 0, passed_G, 0)
-    return digit_G
-
-
-def _collect(
-    rule: Rule,
-    chunks: Chunks,
-    found: Sequence[Bounds],
-    left: Sequence[np.ndarray],
-    part: str,
-    shift: int,
-) -> list[Bounds]:
-    """Finds the places among the few keys that begin with the digits found so far."""
-    collected: list[list[Keys]] = [[] for _ in found]
-    for chunk in chunks():
-        keys = chunk.scored(rule)
-        for few, bounds in zip(collected, found, strict=True):
-            few.append(_beginning(keys, bounds, part, shift))
+    groups = len(first_GD)
+    begin_G = np.zeros(groups, np.uint64)
+    if rule.keep == "random":
+        begin_G += ordered(np.zeros(1, np.float32))
+    searches = [_Search(a_G.copy(), begin_G.copy(), np.zeros_like(begin_G)) for a_G in amounts]
+    digits = _digits(rule, groups)
+    for number, (part, shift) in enumerate(digits):
+        histograms = [first_GD] * len(searches)
+        if number:
+            histograms = [np.zeros_like(first_GD) for _ in searches]
+            for i, keys in _keys_of_pass(searches, rule, chunks):
+                keys = searches[i].beginning(keys, part, shift + digit_bits(groups))
+                _count(histograms[i], keys, part, shift)
+        # Where tokens are counted, there are at most as many keys, but for documents without any.
+        num_keys = sum(
+            search.advance(histogram_GD, part, shift)
+            for search, histogram_GD in zip(searches, histograms, strict=True)
+        )
+        if num_keys <= _FEW_KEYS and searches[0].few is None and number + 1 < len(digits):
+            _take_into_memory(searches, rule, chunks, part, shift)
+    score_type = np.uint64 if rule.keep == "sample" else np.uint32
     return [
-        _place(few, bounds, left_G)
-        for few, bounds, left_G in zip(collected, found, left, strict=True)
+        Bounds(unordered(search.score_G.astype(score_type)).astype(np.float64), search.hash_G)
+        for search in searches
     ]
-
-
-def _place(few: Sequence[Keys], bounds: Bounds, left_G: np.ndarray) -> Bounds:
-    """The key in each group at which the running total exceeds what is left."""
-    score_N, group_N = (
-        np.concatenate([getattr(k, name) for k in few]) for name in ("score_N", "group_N")
-    )
-    hash_N = np.concatenate([k.id_hash() for k in few])
-    weight_N = np.concatenate(
-        [np.ones(len(k.rows_N), np.int64) if k.tokens_N is None else k.tokens_N for k in few]
-    )
-    order_N = np.lexsort((hash_N, score_N, group_N))
-    group_N, total_N = group_N[order_N], np.cumsum(weight_N[order_N])
-    ends_G = np.searchsorted(group_N, np.arange(len(left_G)), side="right")
-    before_G = np.concatenate([[0], total_N])[np.concatenate([[0], ends_G[:-1]])]
-    place_G = np.searchsorted(total_N, before_G + left_G, side="right")
-    # Where the total never exceeds the amount, any key will do.
-    at_G = order_N[np.minimum(place_G, len(order_N) - 1)] if len(order_N) else np.zeros(0, int)
-    if not len(at_G):
-        return bounds
-    return Bounds(score_N[at_G], hash_N[at_G])
 
 
 def digit_bits(groups: int) -> int:
@@ -140,27 +149,61 @@ def digit_bits(groups: int) -> int:
     return next(bits for bits in (16, 8, 4, 2) if groups << bits <= _HISTOGRAM_SIZE or bits == 2)
 
 
-def _count(
-    histogram: np.ndarray, keys: Keys, bounds: Bounds, part: str, shift: int, bits: int
+def _digits(rule: Rule, groups: int) -> list[tuple[_Part, int]]:
+    """The digits of a key, each by its part and its lowest bit there."""
+    score_width = 64 if rule.keep == "sample" else 32
+    widths: dict[_Part, int] = (
+        {"hash": 64} if rule.keep == "random" else {"score": score_width, "hash": 64}
+    )
+    bits = digit_bits(groups)
+    return [
+        (part, shift) for part, width in widths.items() for shift in range(width - bits, -1, -bits)
+    ]
+
+
+def _keys_of_pass(
+    searches: Sequence[_Search], rule: Rule, chunks: Chunks
+) -> Iterator[tuple[int, Keys]]:
+    """What each search must look at, by its number: all keys, or the few in memory."""
+    if searches[0].few is not None:
+        yield from ((i, search.few) for i, search in enumerate(searches) if search.few is not None)
+        return
+    for chunk in chunks():
+        keys = chunk.scored(rule)
+        yield from ((i, keys) for i in range(len(searches)))
+
+
+def _take_into_memory(
+    searches: Sequence[_Search], rule: Rule, chunks: Chunks, part: _Part, shift: int
 ) -> None:
-    """Adds the keys that begin with the digits found so far, by the digit at `shift`."""
-    keys = _beginning(keys, bounds, part, shift + bits)
-    key_N = keys.score_N if part == "score" else keys.id_hash()
-    digit_N = (key_N >> np.uint64(shift)) & np.uint64((1 << bits) - 1)
-    counter_N = (keys.group_N << bits) | digit_N.astype(np.int64)
-    if keys.tokens_N is None:
-        histogram += np.bincount(counter_N, minlength=histogram.size).reshape(histogram.shape)
-    else:
-        np.add.at(histogram.reshape(-1), counter_N, keys.tokens_N)
+    """One pass for the keys that begin with the digits found so far."""
+    taken: list[list[Keys]] = [[] for _ in searches]
+    for i, keys in _keys_of_pass(searches, rule, chunks):
+        taken[i].append(searches[i].beginning(keys, part, shift))
+    for search, parts in zip(searches, taken, strict=True):
+        search.few = joined(parts) if parts else None
 
 
-def _beginning(keys: Keys, bounds: Bounds, part: str, shift: int) -> Keys:
-    """Those whose bits from `shift` on are those of their group's bound."""
-    if part == "hash":
-        keys = keys.take(keys.score_N == bounds.score_G[keys.group_N])
-    if shift == 64:
-        return keys
-    key_N = keys.score_N if part == "score" else keys.id_hash()
-    key_G = (bounds.score_G if part == "score" else bounds.hash_G) >> np.uint64(shift)
-    bound_N = key_G[0] if len(key_G) == 1 else key_G[keys.group_N]
-    return keys.take(key_N >> np.uint64(shift) == bound_N)
+def _count(histogram_GD: np.ndarray, keys: Keys, part: _Part, shift: int) -> None:
+    """Adds keys by the digit at `shift`."""
+    key_N, num_digits = _key(keys, part), histogram_GD.shape[1]
+    counter_N = ((key_N >> key_N.dtype.type(shift)) & key_N.dtype.type(num_digits - 1)).astype(
+        np.intp
+    )
+    if keys.group_N is not None:
+        counter_N += keys.group_N * num_digits
+    amount_N = 1 if keys.tokens_N is None else keys.tokens_N
+    np.add.at(histogram_GD.reshape(-1), counter_N, amount_N)
+
+
+def _key(keys: Keys, part: _Part) -> np.ndarray:
+    return ordered(keys.score_N) if part == "score" else keys.id_hash()
+
+
+def _width(key_N: np.ndarray) -> int:
+    return 8 * key_N.itemsize
+
+
+def _of_group(value_G: np.ndarray, keys: Keys) -> np.ndarray:
+    """The value of each key's group; one for all where there is only one."""
+    return value_G[0] if keys.group_N is None else value_G[keys.group_N]

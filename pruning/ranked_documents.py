@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pruning.corpus_statistics import fit_expression
+from pruning.cuts import Cut, find_cut
 from pruning.documents import REASONS_ASKED_FOR, Unit
 from pruning.expressions import Expression
 from pruning.groups import Groups, find_groups
@@ -18,7 +19,7 @@ from pruning.several_stores import Place, SeveralStores
 
 # What takes more than this is read again for every pass: 4 bytes a document for the score, 8
 # more each for its group and its tokens.
-BYTES_IN_MEMORY = 2 << 30
+BYTES_IN_MEMORY = 1 << 30
 
 _GROUP, _TOKENS = "(group)", "(tokens)"
 
@@ -33,6 +34,7 @@ class RankedDocuments:
       where: documents that may be ranked; all by default.
       groups: within which they are ranked; None for one ranking of all.
       by_tokens: whether a document needs a token count.
+      checksums: of what was first read of each unit.
     """
 
     stores: SeveralStores
@@ -40,6 +42,7 @@ class RankedDocuments:
     where: Where | None = None
     groups: Groups | None = None
     by_tokens: bool = False
+    checksums: dict[Unit, int] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def places(self) -> dict[str, Place]:
@@ -51,12 +54,26 @@ class RankedDocuments:
             places[_TOKENS] = Place(self.stores.with_tokens, "n_tokens")
         return places
 
-    def chunks(self) -> Chunks:
+    def find_cut(self, rule: Rule) -> Cut:
+        """Finds the ends of a rule's stretch.
+
+        Without a look at the seals, which whoever reads the documents by this cut has: what `chunk`
+        makes of them must then be the same.
+
+        Raises:
+          ValueError: the budget exceeds what is there, or a file of a store is damaged.
+        """
+        try:
+            return find_cut(rule, self._chunks(), self.groups.names if self.groups else ("",))
+        except Exception:
+            self.stores.check_seals()  # of damage, other errors are only what follows
+            raise
+
+    def _chunks(self) -> Chunks:
         """Opens the documents for a pass; keeps them in memory where that is cheap."""
 
         def read() -> Iterator[Chunk]:
-            for unit, table in self.stores.tables(self.places):
-                yield self.chunk(unit, table)
+            return self.stores.each(self.chunk, self.places, "read scores", sealed=False)
 
         row_bytes = 4 + 8 * (self.groups is not None) + 8 * self.by_tokens
         if self.stores.num_rows * row_bytes > BYTES_IN_MEMORY:
@@ -65,17 +82,29 @@ class RankedDocuments:
         return lambda: chunks
 
     def chunk(self, unit: Unit, table: pa.Table) -> Chunk:
-        """The values of one table of `places`."""
-        return Chunk(
+        """The values of one table of `places`.
+
+        Raises:
+          ValueError: they are not those that they were before.
+        """
+        chunk = Chunk(
             unit.file,
             unit.first_row,
             self.expression(self._inputs(unit, table)),
             None if self.groups is None else self.groups.numbers(table[_GROUP]),
             pc.fill_null(table[_TOKENS], 0).to_numpy() if self.by_tokens else None,
         )
+        found = chunk.checksum()
+        if self.checksums.setdefault(unit, found) != found:
+            raise ValueError(
+                f"What the stores have of {unit.num_rows:,} rows of {unit.file} from row "
+                f"{unit.first_row} on is not what it was a moment ago. Run this again when nothing "
+                "writes to them; where nothing does, look after the disk."
+            )
+        return chunk
 
     def reasons(
-        self, unit: Unit, table: pa.Table, of_store: dict[str, pa.ChunkedArray]
+        self, unit: Unit, table: pa.Table, of_store: dict[str, pa.ChunkedArray], score_N: np.ndarray
     ) -> pa.Array:
         """Why the rows without a value have none; null where there is one.
 
@@ -83,7 +112,10 @@ class RankedDocuments:
           unit: of the table.
           table: of `places`.
           of_store: reasons of the rows in each store, by its name.
+          score_N: the values.
         """
+        if not np.isnan(score_N).any():
+            return pa.nulls(unit.num_rows)
         columns = {name: table[name].to_numpy() for name in self.expression.columns}
         reason_N: pa.Array = pa.nulls(unit.num_rows, pa.string())
         if self.by_tokens:
@@ -101,10 +133,12 @@ class RankedDocuments:
 
     def _inputs(self, unit: Unit, table: pa.Table) -> dict[str, np.ndarray]:
         """The expression's columns, NaN in the rows that may not be ranked."""
+        columns = {name: table[name].to_numpy() for name in self.expression.columns}
+        if self.where is None and not self.by_tokens:
+            return columns
         take_N = np.ones(unit.num_rows, bool) if self.where is None else self.where.rows(unit)
         if self.by_tokens:
             take_N = take_N & pc.is_valid(table[_TOKENS]).to_numpy()
-        columns = {name: table[name].to_numpy() for name in self.expression.columns}
         return {name: np.where(take_N, x_N, np.float32(np.nan)) for name, x_N in columns.items()}
 
 

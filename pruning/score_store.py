@@ -22,45 +22,14 @@ from etils import epath
 from pruning.documents import SourceFile, Unit, cut_into_units
 from pruning.expression_grammar import parse_expression
 from pruning.expressions import Expression
+from pruning.manifests import FACTS, TOUCHED, first_difference, read_manifest
 from pruning.object_stores import is_object, objects_below
 from pruning.publishing import publish_bytes, publish_bytes_once
-from pruning.sealed_parquet import read_sealed, sealed_bytes
+from pruning.sealed_parquet import check_seal, read_unchecked, sealed_bytes
 
-FORMAT = "t5x-pruning scores"
-VERSION = 2
 SUCCESS = "_SUCCESS"
 # Beside the manifest: what learners have learnt, before the store has one.
 FITTED = "fitted"
-
-# Columns that every store has, beside those of its scorers and carried fields.
-FACTS: dict[str, pa.DataType] = {
-    "reason": pa.string(),  # key of REASONS where the row has no score, else null
-    "note": pa.string(),
-    "text_hash": pa.int64(),  # null where the record has no text
-    "n_bytes": pa.int64(),
-    "n_tokens": pa.int64(),
-    "n_targets": pa.int64(),
-    "n_windows": pa.int64(),
-    "truncated": pa.bool_(),
-}
-
-TOUCHED = (
-    "The mark is the time of the file's last change, in nanoseconds. If it was only copied, give it "
-    "its time back (`touch -r`, `cp -p`, `rsync -t`); `prune verify` tells whether the texts are "
-    "the same. "
-)
-
-# Parts of the manifest that may differ between a run and the one that continues it:
-# the same corpus elsewhere, or later code.
-NOT_COMPARED = (
-    ("source", "spec"),
-    ("source", "data_dir"),
-    ("code_version",),
-    ("model", "name"),
-    ("vocabulary", "name"),
-    ("table", "name"),
-    ("embeddings", "name"),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,11 +39,13 @@ class ScoreStore:
     Attributes:
       folder, manifest: on disk.
       expressions: score columns that are not on disk but computed when read, by name.
+      digests: SHA-256 of every file that was read with its seal, as it was then.
     """
 
     folder: epath.Path
     manifest: Mapping[str, Any]
     expressions: Mapping[str, Expression] = dataclasses.field(default_factory=dict)
+    digests: dict[Unit, bytes] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     @property
     def files(self) -> dict[str, SourceFile]:
@@ -109,7 +80,7 @@ class ScoreStore:
         return pa.schema([*scores.items(), *FACTS.items(), *fields.items()])
 
     def path(self, unit: Unit) -> epath.Path:
-        return self.folder / unit.file / f"{unit.first_row:012d}.parquet"
+        return self.folder / _name(unit)
 
     def with_scores(self, scores: Iterable[str]) -> "ScoreStore":
         """This store with more score columns, named by the expressions that they are.
@@ -136,12 +107,11 @@ class ScoreStore:
         """
         if is_object(self.folder):
             found = objects_below(self.folder)
-            names = {unit: os.fspath(self.path(unit).relative_to(self.folder)) for unit in units}
-            return {unit: found[name] for unit, name in names.items() if name in found}
-        times = {}
+            return {unit: found[_name(unit)] for unit in units if _name(unit) in found}
+        times, folder = {}, os.fspath(self.folder)
         for unit in units:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                times[unit] = os.stat(self.path(unit)).st_mtime
+                times[unit] = os.stat(f"{folder}/{_name(unit)}").st_mtime
         return times
 
     def write(self, unit: Unit, table: pa.Table) -> None:
@@ -155,33 +125,43 @@ class ScoreStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         publish_bytes(path, sealed_bytes(table))
 
-    def read(self, unit: Unit, columns: Sequence[str] | None = None) -> pa.Table:
+    def read(
+        self, unit: Unit, columns: Sequence[str] | None = None, *, sealed: bool = True
+    ) -> pa.Table:
         """The rows of one unit.
 
         Args:
           unit: that is on disk.
           columns: of the store or of `expressions`; by default all that are on disk.
+          sealed: whether to check the seal, for which the whole file is read. Who does not
+            must check what came of it: damage may pass for scores.
 
         Raises:
           ValueError: the file cannot be read or does not have the unit's rows.
         """
         computed = {n: self.expressions[n] for n in columns or () if n in self.expressions}
         if columns is None or not computed:
-            return self._read_file(unit, columns)
+            return self._read_file(unit, columns, sealed)
         stored = [name for name in columns if name not in computed]
         inputs = [name for expression in computed.values() for name in expression.columns]
-        table = self._read_file(unit, [*dict.fromkeys([*stored, *inputs])])
+        table = self._read_file(unit, [*dict.fromkeys([*stored, *inputs])], sealed)
         for name, expression in computed.items():
             value_N = expression({c: table[c].to_numpy() for c in expression.columns})
             table = table.append_column(name, pa.array(value_N))
         return table.select(list(columns))
 
-    def _read_file(self, unit: Unit, columns: Sequence[str] | None) -> pa.Table:
+    def _read_file(self, unit: Unit, columns: Sequence[str] | None, sealed: bool) -> pa.Table:
         path = self.path(unit)
-        data = path.read_bytes()
+        if sealed or is_object(path):
+            data = path.read_bytes()
+            file: pa.NativeFile = pa.BufferReader(data)
+        else:
+            data, file = None, pa.OSFile(os.fspath(path))
         try:
-            table = read_sealed(data, columns)
-        except OSError as error:
+            if data is not None:
+                self.digests[unit] = check_seal(data)
+            table = read_unchecked(file, columns)
+        except (OSError, pa.ArrowException) as error:
             raise ValueError(
                 f"{path} cannot be read: {error}. Delete it and run `prune score` again: "
                 "only this unit is scored anew."
@@ -205,47 +185,18 @@ class ScoreStore:
     def is_complete(self) -> bool:
         return (self.folder / SUCCESS).exists()
 
+    def read_success(self) -> dict[str, Any]:
+        """The counts of a complete store."""
+        return json.loads((self.folder / SUCCESS).read_text())
+
     def write_success(self, counts: Mapping[str, Any]) -> None:
         """Marks the store as complete. Called when every unit is there."""
         publish_bytes(self.folder / SUCCESS, _json_bytes(counts))
 
 
-def make_manifest(
-    *,
-    files: Sequence[SourceFile],
-    source: Mapping[str, Any],
-    unit_rows: int,
-    scorers: Mapping[str, Mapping[str, Any]],
-    columns: Sequence[Mapping[str, str]],
-    settings: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The manifest of a store, as it goes to disk.
-
-    Args:
-      files: of the source, all of them.
-      source: `Source.describe()`.
-      unit_rows: records per unit.
-      scorers: settings by scorer.
-      columns: name, unit, keeps and meaning of each score column, main one first.
-      settings: model, vocabulary, objective, row shape, batch, ... as JSON.
-    """
-    taken = [*[c["name"] for c in columns], *FACTS, *source["fields"]]
-    twice = sorted({name for name in taken if taken.count(name) > 1})
-    if twice:
-        raise ValueError(
-            f"The columns {twice} would stand twice in the store. It has {list(FACTS)} and the "
-            "scorers' columns already: carry other --fields."
-        )
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "scorers": {name: dict(value) for name, value in scorers.items()},
-        "columns": [{k: v for k, v in c.items() if v is not None} for c in columns],
-        **settings,
-        "unit_rows": unit_rows,
-        "source": {"kind": source["spec"].partition(":")[0], **source},
-        "files": [dataclasses.asdict(f) for f in sorted(files, key=lambda f: f.path)],
-    }
+def _name(unit: Unit) -> str:
+    """Of its file in the store."""
+    return f"{unit.file}/{unit.first_row:012d}.parquet"
 
 
 def open_store(folder: str | os.PathLike) -> ScoreStore:
@@ -256,20 +207,7 @@ def open_store(folder: str | os.PathLike) -> ScoreStore:
       ValueError: it has another format.
     """
     root = epath.Path(folder)
-    path = root / "manifest.json"
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{root} is not a score store: it has no manifest.json. "
-            "`prune score … --output DIR` writes one."
-        )
-    manifest = json.loads(path.read_text())
-    if (manifest.get("format"), manifest.get("version")) != (FORMAT, VERSION):
-        raise ValueError(
-            f"{path} has format {manifest.get('format')!r} version {manifest.get('version')!r}; this "
-            f"code reads {FORMAT!r} version {VERSION}. Use the code version that wrote it: "
-            f"{manifest.get('code_version')!r}."
-        )
-    return ScoreStore(root, manifest)
+    return ScoreStore(root, read_manifest(root))
 
 
 def create_or_continue(folder: str | os.PathLike, manifest: Mapping[str, Any]) -> ScoreStore:
@@ -297,57 +235,23 @@ def create_or_continue(folder: str | os.PathLike, manifest: Mapping[str, Any]) -
         raise ValueError(
             f"Score store {root} was written with {where} = {found}, this run has {wanted}. "
             + (TOUCHED if where.endswith(": mark") else "")
+            + _names(where, store.manifest, manifest)
             + "Give another --output, or delete the folder."
         )
     return store
 
 
+def _names(where: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """What two digests are of, since hashes tell a person nothing."""
+    part, is_digest, _ = where.partition(".digest")
+    if not is_digest or "name" not in found.get(part, {}) or "name" not in wanted.get(part, {}):
+        return ""
+    return f"The {part} was {found[part]['name']}, and now is {wanted[part]['name']}. "
+
+
 def is_ours(name: str) -> bool:
     """Whether a file or folder of that name may lie in a store that has no manifest yet."""
     return name.startswith(".") or name == FITTED
-
-
-def first_difference(
-    left: Mapping[str, Any], right: Mapping[str, Any]
-) -> tuple[str, str, str] | None:
-    """The first place where two manifests differ: (name, left value, right value)."""
-    for key in [*left, *(k for k in right if k not in left)]:
-        if key == "files":
-            found = _file_difference(left["files"], right["files"])
-        else:
-            found = _difference((key,), left.get(key), right.get(key))
-        if found:
-            return found
-    return None
-
-
-def _difference(path: tuple[str, ...], left: Any, right: Any) -> tuple[str, str, str] | None:
-    if path in NOT_COMPARED or left == right:
-        return None
-    if isinstance(left, dict) and isinstance(right, dict):
-        for key in [*left, *(k for k in right if k not in left)]:
-            found = _difference((*path, key), left.get(key), right.get(key))
-            if found:
-                return found
-        return None
-    return ".".join(path), json.dumps(left), json.dumps(right)
-
-
-def _file_difference(left: Sequence[dict], right: Sequence[dict]) -> tuple[str, str, str] | None:
-    ours, theirs = {f["path"]: f for f in left}, {f["path"]: f for f in right}
-    for path in sorted({*ours, *theirs}):
-        if path not in theirs:
-            return f"source file {path}", "there", "no such file"
-        if path not in ours:
-            return f"source file {path}", "no such file", "there"
-        for key, value in ours[path].items():
-            if value != theirs[path][key]:
-                return (
-                    f"source file {path}: {key}",
-                    json.dumps(value),
-                    json.dumps(theirs[path][key]),
-                )
-    return None
 
 
 def _as_json(value: Any) -> Any:

@@ -2,10 +2,11 @@
 
 import collections
 import dataclasses
+import functools
 import itertools
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 
 import pruning
 from pruning.accounting import Accounting
-from pruning.cuts import Cut, find_cut
+from pruning.cuts import Cut
 from pruning.documents import SourceFile, Unit
 from pruning.expression_grammar import parse_expression
 from pruning.expressions import Expression
@@ -21,6 +22,7 @@ from pruning.keep_bits import GUARD_ROWS, Selection, write_selection
 from pruning.kept_scores import KeptScores
 from pruning.prepared_units import Where
 from pruning.ranked_documents import RankedDocuments, rank_documents
+from pruning.ranking import Chunk
 from pruning.score_store import ScoreStore
 from pruning.selection import Rule
 from pruning.several_stores import Place, SeveralStores, one_text_hash
@@ -38,6 +40,7 @@ def select(
     partial: bool = False,
     where: Where | None = None,
     training_tokens: int | None = None,
+    together: Mapping[str, Any] | None = None,
 ) -> Selection:
     """Applies a rule to a score column, or an expression of several, and writes the keep bits.
 
@@ -54,6 +57,7 @@ def select(
         as `not_sampled`.
       where: only these documents are ranked and counted; the others are dropped as `excluded`.
       training_tokens: that a run on the selection will see; its epochs are recorded.
+      together: how the rule's threshold was found over several sources, to be recorded.
 
     Raises:
       ValueError: no such column or field, no expression, a store that is not complete or of
@@ -65,7 +69,7 @@ def select(
     if not partial:
         several.check_complete()
     ranked = rank_documents(several, expression, rule, where)
-    cut = find_cut(rule, ranked.chunks(), ranked.groups.names if ranked.groups else ("",))
+    cut = ranked.find_cut(rule)
     accounting, kept = Accounting(by), KeptScores(cut)
     text_hashes: dict[str, list[str | None]] = {}
 
@@ -77,6 +81,7 @@ def select(
             "score": ranked.expression.text,
             "corpus": {text: f.describe() for text, f in ranked.expression.fitted.items()},
             "thresholds": kept.thresholds,
+            **({"together": dict(together)} if together else {}),
             "per_group": kept.by_group,
             "where": where.describe() if where else None,
             "plan": training_plan(training_tokens, books["counts"]),
@@ -136,44 +141,81 @@ def _kept_files(
     stores = ranked.stores
     num_units = collections.Counter(unit.file for unit in stores.first.units)
     places = {**ranked.places, **_book_places(stores, accounting.fields)}
-    tables = stores.tables(places, "write keep bits")
+    look = functools.partial(_look_at, ranked, cut)
+    looked_at = stores.each(look, places, "write keep bits")
     for path, file in stores.first.files.items():
         keep_N, text_hashes[path] = np.zeros(file.num_rows, bool), []
         guards: dict[int, int] = {}
-        for unit, table in itertools.islice(tables, num_units[path]):
-            reasons = {name: table[f"{name} reason"] for name in stores.stores}
-            unread_N = np.logical_and.reduce(
-                [
-                    pc.fill_null(pc.equal(reason_N, "not_sampled"), False).to_numpy()
-                    for reason_N in reasons.values()
-                ]
-            )
-            if unread_N.all():
+        for unit, found in itertools.islice(looked_at, num_units[path]):
+            if found is None:
                 accounting.add_unread(unit.num_rows, "not_sampled")
                 text_hashes[path].append(None)
                 continue
-            chunk = ranked.chunk(unit, table)
-            kept_N = cut.keeps(chunk)
-            keep_N[unit.first_row :][: unit.num_rows] = kept_N
-            hash_N = _one_text_hash(unit, table, stores)
-            accounting.add(_books(ranked, unit, table, reasons), kept_N, ~np.isnan(chunk.score_N))
-            kept.add(chunk, kept_N)
-            text_hashes[path].append(None if unread_N.any() else text_hashes_digest(hash_N))
-            guards = guards or _guards(unit, hash_N)
+            keep_N[unit.first_row :][: unit.num_rows] = found.keep_N
+            accounting.add(found.books, found.keep_N, ~np.isnan(found.chunk.score_N))
+            kept.add(found.chunk, found.keep_N)
+            text_hashes[path].append(found.text_hashes)
+            guards = guards or _guards(unit, found.text_hash_N)
         yield file, keep_N, guards
 
 
-def _one_text_hash(unit: Unit, table: pa.Table, stores: SeveralStores) -> pa.ChunkedArray:
-    return one_text_hash(unit, {name: table[f"{name} text_hash"] for name in stores.stores})
+class _Unit(NamedTuple):
+    """What is made of a unit, on a thread.
+
+    Attributes:
+      chunk: what was ranked.
+      keep_N: the keep bits.
+      books: what is counted.
+      text_hash_N: of the rows.
+      text_hashes: digest of all of them; None where a store has not all rows.
+    """
+
+    chunk: Chunk
+    keep_N: np.ndarray
+    books: pa.Table
+    text_hash_N: pa.ChunkedArray
+    text_hashes: str | None
+
+
+def _look_at(
+    ranked: RankedDocuments, cut: Cut, unit: Unit, table: pa.Table
+) -> tuple[Unit, _Unit | None]:
+    """Keep bits, books and hashes of a unit; None where no store has it."""
+    stores = ranked.stores
+    reasons = {name: table[f"{name} reason"] for name in stores.stores}
+    unread_N = np.logical_and.reduce([_is_unread(reason_N) for reason_N in reasons.values()])
+    if unread_N.all():
+        return unit, None
+    chunk = ranked.chunk(unit, table)
+    hash_N = one_text_hash(unit, {name: table[f"{name} text_hash"] for name in stores.stores})
+    return unit, _Unit(
+        chunk=chunk,
+        keep_N=cut.keeps(chunk),
+        books=_books(ranked, unit, table, reasons, chunk.score_N),
+        text_hash_N=hash_N,
+        text_hashes=None if unread_N.any() else text_hashes_digest(hash_N),
+    )
+
+
+def _is_unread(reason_N: pa.ChunkedArray) -> np.ndarray:
+    if reason_N.null_count == len(reason_N):
+        return np.zeros(len(reason_N), bool)
+    return pc.fill_null(pc.equal(reason_N, "not_sampled"), False).to_numpy()
 
 
 def _books(
-    ranked: RankedDocuments, unit: Unit, table: pa.Table, reasons: dict[str, pa.ChunkedArray]
+    ranked: RankedDocuments,
+    unit: Unit,
+    table: pa.Table,
+    reasons: dict[str, pa.ChunkedArray],
+    score_N: np.ndarray,
 ) -> pa.Table:
     """The table with the size of each text and why it is not ranked."""
-    n_bytes_N = pc.coalesce(*(table[f"{name} n_bytes"] for name in ranked.stores.stores))
+    n_bytes_N, *of_others = (table[f"{name} n_bytes"] for name in ranked.stores.stores)
+    if of_others:
+        n_bytes_N = pc.coalesce(n_bytes_N, *of_others)
     return table.append_column("n_bytes", n_bytes_N).append_column(
-        "reason", ranked.reasons(unit, table, reasons)
+        "reason", ranked.reasons(unit, table, reasons, score_N)
     )
 
 

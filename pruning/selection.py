@@ -28,8 +28,8 @@ class Rule:
         all with min_score <= score <= max_score; `sample`, drawn without replacement
         by `weights`.
       fraction: of the documents that have a score; k = floor(fraction * n). The
-        middle begins at floor((n - k) / 2). "When Less is More" section 3 and
-        "Perplexed by Perplexity" Algorithm 1 count documents, as we do.
+        middle begins at floor((n - k) / 2). "When Less is More" section 3.3 counts
+        sequences and "Perplexed by Perplexity" section 2 samples; we count documents.
       documents: as many as this.
       tokens: the longest stretch whose tokens do not exceed this. The middle drops at
         either end the fewest documents that hold half of the surplus.

@@ -5,9 +5,10 @@ named `ask` is `ask.nll`; those of a store without a name, and of an only store,
 plain: `nll`.
 """
 
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +16,17 @@ import pyarrow.compute as pc
 
 from pruning.ahead import ahead
 from pruning.documents import DocumentId, Unit
+from pruning.manifests import TOUCHED, first_difference
 from pruning.progress import progress
-from pruning.score_store import TOUCHED, ScoreStore, first_difference
+from pruning.score_store import ScoreStore
 
 _SAME = ("path", "size", "mark", "num_rows")
 
-# Units read while another is looked at.
-UNITS_AHEAD = 2
+# Units read while another is looked at, and the threads that do it.
+UNITS_AHEAD = 4
+_THREADS = min(UNITS_AHEAD, os.cpu_count() or 1)
+
+T = TypeVar("T")
 
 
 class Place(NamedTuple):
@@ -95,33 +100,59 @@ class SeveralStores:
           places: columns by name.
           what: is being done, for the progress.
         """
+        yield from self.each(lambda unit, table: (unit, table), places, what)
+
+    def each(
+        self,
+        work: Callable[[Unit, pa.Table], T],
+        places: Mapping[str, Place],
+        what: str,
+        *,
+        sealed: bool = True,
+    ) -> Iterator[T]:
+        """What some work on threads makes of each of the `tables`, in their order.
+
+        Args:
+          work: on a unit and its table.
+          places, what: as of `tables`.
+          sealed: see `ScoreStore.read`.
+        """
         columns: dict[str, list[str]] = {}
         for place in places.values():
             columns.setdefault(place.store, []).append(place.column)
         readers = {
-            name: _Reader(self.stores[name], [*dict.fromkeys(wanted)])
+            name: _Reader(self.stores[name], [*dict.fromkeys(wanted)], sealed)
             for name, wanted in columns.items()
         }
 
-        def read(unit: Unit) -> pa.Table:
+        def read(unit: Unit) -> T:
             rows = {name: reader.rows(unit) for name, reader in readers.items()}
-            return pa.table(
-                {name: rows[place.store][place.column] for name, place in places.items()}
-            )
+            columns = {name: rows[place.store][place.column] for name, place in places.items()}
+            return work(unit, pa.table(columns))
 
+        # A reader remembers where it is, which serves one thread.
+        is_cut_alike = len({s.manifest["unit_rows"] for s in self.stores.values()}) == 1
+        threads = _THREADS if is_cut_alike else 1
         units = self.first.units
+        results = ahead(read, units, most=UNITS_AHEAD, threads=threads)
         with progress(what, self.num_rows, "documents") as advance:
-            # One thread, since a reader remembers where it is.
-            for unit, table in zip(units, ahead(read, units, most=UNITS_AHEAD), strict=True):
-                yield unit, table
-                advance(unit.num_rows)
+            for unit, result in zip(units, results, strict=True):
+                advance(unit.num_rows)  # before: who has the last asks for no more
+                yield result
+
+    def check_seals(self) -> None:
+        """Raises: ValueError: a file is not as it was written."""
+        any_column = {name: Place(name, "reason") for name in self.stores}
+        for _ in self.each(lambda unit, table: None, any_column, "look for damage"):
+            pass
 
 
 class _Reader:
     """Some columns of one store by range of rows; remembers the unit that it read last."""
 
-    def __init__(self, store: ScoreStore, columns: Sequence[str]):
-        self._store, self._columns = store, list(columns)
+    def __init__(self, store: ScoreStore, columns: Sequence[str], sealed: bool):
+        self._store, self._columns, self._sealed = store, list(columns), sealed
+        self._there = {*store.appeared(store.units)}
         self._files, self._unit_rows = store.files, store.manifest["unit_rows"]
         self._last: tuple[Unit, pa.Table] | None = None
 
@@ -136,10 +167,16 @@ class _Reader:
         return parts[0] if len(parts) == 1 else pa.concat_tables(parts)
 
     def _read(self, unit: Unit) -> pa.Table:
-        if self._last is None or self._last[0] != unit:
-            there = self._store.path(unit).exists()
-            self._last = unit, self._store.read(unit, self._columns) if there else self._lacks(unit)
-        return self._last[1]
+        last = self._last
+        if last is None or last[0] != unit:
+            last = unit, self._read_or_lacks(unit)
+            self._last = last
+        return last[1]
+
+    def _read_or_lacks(self, unit: Unit) -> pa.Table:
+        if unit not in self._there:
+            return self._lacks(unit)
+        return self._store.read(unit, self._columns, sealed=self._sealed)
 
     def _lacks(self, unit: Unit) -> pa.Table:
         schema, n = self._store.schema, unit.num_rows

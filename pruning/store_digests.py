@@ -16,10 +16,12 @@ def manifest_digest(store: ScoreStore) -> str:
 
 
 def digest(store: ScoreStore) -> str:
-    """SHA-256 over the manifest and every unit's file, in order."""
+    """SHA-256 over the manifest and every unit's file, in order: as read, where it was read."""
     total = hashlib.sha256((store.folder / "manifest.json").read_bytes())
     for unit in store.appeared(store.units):
-        total.update(hashlib.sha256(store.path(unit).read_bytes()).digest())
+        if unit not in store.digests:
+            store.read(unit, [])
+        total.update(store.digests[unit])
     return total.hexdigest()
 
 
@@ -29,6 +31,8 @@ def text_hashes_digest(text_hash_N: pa.ChunkedArray) -> str:
     0 stands for a record without text and for one with an empty text: an export
     cannot tell the two apart, and neither is ever kept.
     """
-    hashes_N = pc.fill_null(text_hash_N, 0).to_numpy()
-    hashes_N = np.where(hashes_N == text_hash(b""), 0, hashes_N)
-    return hashlib.sha256(hashes_N.astype("<i8").tobytes()).hexdigest()
+    hashes_N = (pc.fill_null(text_hash_N, 0) if text_hash_N.null_count else text_hash_N).to_numpy()
+    is_empty_N = hashes_N == text_hash(b"")
+    if is_empty_N.any():
+        hashes_N = np.where(is_empty_N, 0, hashes_N)
+    return hashlib.sha256(np.ascontiguousarray(hashes_N, "<i8").data).hexdigest()

@@ -1,8 +1,8 @@
 """`prune select`: from scores to keep bits."""
 
 import os
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 
 def select(
@@ -25,11 +25,15 @@ def select(
     by: Sequence[str] | None = None,
     partial: bool = False,
     training_tokens: int | None = None,
+    together: bool = False,
+    unit: Literal["documents", "tokens"] = "documents",
+    rates: Sequence[str] | None = None,
 ) -> str:
     """Decides which documents stay, and writes the selection.
 
     Args:
-      scores: folder of a score store, or several of one source as NAME=DIR.
+      scores: folder of a score store, or several of one source as NAME=DIR; with --together, one
+        of each source.
       output: folder of the selection; must not exist.
       keep: the low, middle or high part by score, a random part, all within a threshold, or a
         sample drawn by weights.
@@ -51,12 +55,21 @@ def select(
       by: carried fields to keep books by; by default domain and --per, if the stores have them.
       partial: take stores that are not finished.
       training_tokens: tokens that a run will train on: says how many epochs that is.
+      together: one threshold for the stores of several sources, such as the tasks of a mixture: a
+        selection for each, below --output and under its name.
+      unit: with --together: what the fraction counts.
+      rates: with --together: mixing rates, such as web=2 books=1, by which each source counts in
+        place of its size.
 
     Returns:
       The folder.
+
+    Raises:
+      ValueError: parameters that do not go together, or as of `pruning.selecting.select`.
     """
     from pruning.budgets import parse_quota
     from pruning.jobs.open_where import open_where
+    from pruning.jobs.selecting_together import select_together
     from pruning.score_store import open_store
     from pruning.selecting import select as write
     from pruning.selection import Rule
@@ -75,7 +88,19 @@ def select(
         per=per,
         quota=parse_quota(quota) if quota else None,
     )
-    folders = parse_stores([scores] if isinstance(scores, str) else scores)
+    scores = [scores] if isinstance(scores, str) else scores
+    if together:
+        plain = fraction and Rule(keep=keep, fraction=fraction, seed=seed)
+        if rule != plain or where or by or partial or training_tokens:
+            raise ValueError(
+                "--together keeps the low, middle or high part of all sources by --fraction, and "
+                "takes --score, --unit and --rates. The other flags are for one source."
+            )
+        select_together(scores, output, rule=rule, score=score, unit=unit, rates=rates)
+        return os.fspath(output)
+    if rates or unit != "documents":
+        raise ValueError("--unit and --rates go with --together. Of one source: --tokens, --quota.")
+    folders = parse_stores(scores)
     stores = {name: open_store(folder) for name, folder in folders.items()}
     files = next(iter(stores.values())).files.values()
     selection = write(
@@ -113,19 +138,25 @@ def summary(selection) -> str:
     if info["plan"] is not None:
         lines.append(f"  {plan_sentence(info['plan'])}")
     for field, groups in info["groups"].items():
-        width = max(len(field), *(len(name) for name in groups)) if groups else len(field)
-        lines.append(
-            f"\n  {field:<{width}}  {'documents':>10}  {'share':>6}  {'kept':>10}  {'share':>6}  {'rate':>6}"
-        )
-        documents, kept = (sum(g[k] for g in groups.values()) for k in ("documents", "kept"))
-        for name, g in groups.items():
-            if not g["documents"]:
-                continue
-            lines.append(
-                f"  {name:<{width}}  {g['documents']:>10,}  {g['documents'] / max(documents, 1):>6.1%}  "
-                f"{g['kept']:>10,}  {g['kept'] / max(kept, 1):>6.1%}  {g['kept'] / max(g['documents'], 1):>6.1%}"
-            )
+        lines += composition(field, groups)
     return "\n".join(lines)
+
+
+def composition(field: str, groups: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Documents and shares of each group before and after, as the lines of a table."""
+    width = max(len(field), *(len(name) for name in groups)) if groups else len(field)
+    lines = [
+        f"\n  {field:<{width}}  {'documents':>10}  {'share':>6}  {'kept':>10}  {'share':>6}  {'rate':>6}"
+    ]
+    documents, kept = (sum(g[k] for g in groups.values()) for k in ("documents", "kept"))
+    for name, g in groups.items():
+        if not g["documents"]:
+            continue
+        lines.append(
+            f"  {name:<{width}}  {g['documents']:>10,}  {g['documents'] / max(documents, 1):>6.1%}  "
+            f"{g['kept']:>10,}  {g['kept'] / max(kept, 1):>6.1%}  {g['kept'] / max(g['documents'], 1):>6.1%}"
+        )
+    return lines
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import pytest
 import toy
 
 from pruning.documents import SourceFile, Unit
-from pruning.score_store import create_or_continue, first_difference, make_manifest, open_store
+from pruning.manifests import first_difference, make_manifest
+from pruning.score_store import create_or_continue, open_store
 from pruning.sealed_parquet import read_sealed, sealed_bytes
 
 SETTINGS = {"unit_rows": 8, "window": 32, "batch_rows": 2, "row_length": 64}
@@ -73,7 +74,10 @@ def test_the_manifest_says_what_made_the_numbers(score):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "other"}, 'model.digest = "toy", this run has "other"'),
+        (
+            {"model": "other"},
+            'model.digest = "toy", this run has "other". The model was toy, and now is other',
+        ),
         ({"window": 40}, r"objective.window = 32, this run has 40"),
         (
             {"objective": "causal_lm"},

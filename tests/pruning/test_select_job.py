@@ -83,6 +83,66 @@ def test_one_store_may_be_bound_as_a_string(store, tmp_path):
     assert select(tmp_path, *words).num_kept == 100
 
 
+@pytest.fixture
+def sources(tmp_path):
+    """Stores of two sources, of which the second scores higher."""
+    rng = np.random.default_rng(1)
+    for name, mean, n in (("web", 0, 100), ("c4.books", 1, 50)):
+        nll = rng.normal(mean, 1, n).astype(np.float32)
+        toy.write_store(tmp_path / name, {"a.jsonl": nll})
+    return [f"{name}={tmp_path / name}" for name in ("web", "c4.books")]
+
+
+def test_one_threshold_for_several_sources(sources, tmp_path, capsys):
+    """By a published sampler, too: its rule, over all of them."""
+    file = "--gin_file=gin/select/perplexed_high.gin"
+    words = ["select", file, "--together", "--scores", *sources]
+    cli.main([*words, "--output", str(tmp_path / "s")])
+    chosen = {name: read_selection(tmp_path / "s" / name) for name in ("web", "c4.books")}
+    kept = {name: selection.num_kept for name, selection in chosen.items()}
+    assert sum(kept.values()) == 75 and kept["c4.books"] / 50 > 0.7 > 0.4 > kept["web"] / 100
+    how = {"keep": "high", "fraction": 0.5, "unit": "documents", "rates": None}
+    for selection in chosen.values():
+        assert selection.info["together"] == {**how, "sources": ["web", "c4.books"]}
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "source documents share kept share rate" in printed
+    assert f"web 100 66.7% {kept['web']}" in printed
+
+
+def test_one_threshold_by_tokens_and_mixing_rates(sources, tmp_path):
+    words = ["select", "--together", "--unit", "tokens", "--scores", *sources, "--keep", "low"]
+    thresholds = []
+    for books in ("0.01", "100"):
+        output = str(tmp_path / books)
+        rates = ["--rates", "web=1", f"c4.books={books}"]
+        cli.main([*words, "--fraction", "0.5", *rates, "--output", output])
+        info = read_selection(tmp_path / books / "web").info
+        assert info["together"]["unit"] == "tokens"
+        assert info["together"]["rates"] == {"web": 1.0, "c4.books": float(books)}
+        thresholds.append(info["rule"]["max_score"])
+    assert thresholds[0] < 0.5 < thresholds[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--together", "--documents", "9"], "The other flags are for one source"),
+        (["--together", "--fraction", "0.5", "--by", "url"], "The other flags are for one source"),
+        (["--together", "--fraction", "0.5", "--rates", "web=1"], "Give one above 0 for each of"),
+        (["--together", "--fraction", "0.5", "--rates", "web"], "--rates takes NAME=SHARE"),
+        (["--together", "--fraction", "0.5", "--scores", "x"], "takes --scores as NAME=DIR"),
+        (["--together", "--fraction", "0.5", "--scores", "web=x"], "each name once, .*'web=x'"),
+        (["--fraction", "0.5", "--unit", "tokens"], "--unit and --rates go with --together"),
+    ],
+)
+def test_what_one_threshold_cannot_take_is_refused(words, message, sources, tmp_path, monkeypatch):
+    monkeypatch.setenv("PRUNE_TRACEBACK", "1")
+    arguments = ["select", "--scores", *sources, "--keep", "low", "--output", str(tmp_path / "s")]
+    with pytest.raises(ValueError, match=message):
+        cli.main([*arguments, *words])
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -183,11 +183,16 @@ def test_an_unknown_column_names_the_known(store, tmp_path):
 def test_the_store_is_named_by_its_digest(store, scores, domains, tmp_path):
     selection = select(store, tmp_path / "selection", rule=LOW_HALF)
     (named,) = selection.info["stores"]
+    files = [store.folder / "manifest.json", *map(store.path, store.units)]
+    manifest, *units = [path.read_bytes() for path in files]
+    whole = manifest + b"".join(hashlib.sha256(unit).digest() for unit in units)
     assert named == {
         "path": str(tmp_path / "scores"),
-        "manifest": manifest_digest(store),
-        "digest": digest(store),
+        "manifest": hashlib.sha256(manifest).hexdigest(),
+        "digest": hashlib.sha256(whole).hexdigest(),
     }
+    assert digest(open_store(store.folder)) == named["digest"]
+    assert manifest_digest(store) == named["manifest"]
     scores["b.jsonl"][9] += 1
     other = toy.write_store(tmp_path / "other", scores, domains=domains)
     assert digest(other) != named["digest"]

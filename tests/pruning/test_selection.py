@@ -20,13 +20,13 @@ SCORES = st.lists(
             0.0,
             -0.0,
             1.0,
-            np.nextafter(1.0, 2),
+            float(np.nextafter(np.float32(1), np.float32(2))),
             -1.0,
             2.5,
             math.inf,
             -math.inf,
             math.nan,
-            1e-310,
+            float(np.float32(1e-40)),
             7e7,
         ]
     )
@@ -38,7 +38,7 @@ PERCENTILES = ("low", "middle", "high", "random")
 
 def chunks_of(score_N, cuts=()):
     """The scores as chunks of files `a` and `b`, cut at some places."""
-    score_N = np.asarray(score_N, np.float64)
+    score_N = np.asarray(score_N, np.float32)
     edges = sorted({0, len(score_N), len(score_N) // 2, *(c for c in cuts if c <= len(score_N))})
     middle = len(score_N) // 2
     return [
