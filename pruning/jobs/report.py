@@ -15,6 +15,7 @@ def report(
     output: str,
     selection: Sequence[str] = (),
     *,
+    experiment: Sequence[str] = (),
     source: str | None = None,
     training_tokens: int | None = None,
     documents: int = 3,
@@ -29,6 +30,7 @@ def report(
       scores: folders of score stores of one source, finished or not; several may be named as NAME=DIR, and have the name of their folder else.
       output: the file.
       selection: folders of selections of that source.
+      experiment: folders of `prune experiment`, whose tables and curves are shown too; each has been read (`--stage read`). They may be named as NAME=DIR, too.
       source: where the corpus is now; by default where it was scored.
       training_tokens: tokens that a run will train on: says how many epochs that is.
       documents: how many to show of every kind.
@@ -39,6 +41,7 @@ def report(
     """
     from etils import epath
 
+    from pruning.experiments.page import read_section
     from pruning.keep_bits import read_selection
     from pruning.publishing import publish_bytes
     from pruning.report import Options, build_report
@@ -66,7 +69,8 @@ def report(
     )
     first = next(iter(stores.values()), None)
     read_text = None if first is None else text_reader(first.manifest["source"], source)
-    page = build_report(stores, selections, read_text, options=options)
+    shown = {name: read_section(folder) for name, folder in _name_folders(experiment).items()}
+    page = build_report(stores, selections, read_text, options=options, experiments=shown)
     target = epath.Path(output)
     target.parent.mkdir(parents=True, exist_ok=True)
     publish_bytes(target, page.encode("utf-8"))
@@ -90,6 +94,18 @@ def name_stores(words: Sequence[str]) -> dict[str, str]:
         for word in words
     ]
     return parse_stores(named)
+
+
+def _name_folders(words: Sequence[str]) -> dict[str, str]:
+    """Unlike in expressions, any name will do."""
+    from pruning.jobs.experiment_setting import named
+
+    return named(
+        [
+            word if re.match(r"[^/=]+=", word) else f"{os.path.basename(word.rstrip('/'))}={word}"
+            for word in words
+        ]
+    )
 
 
 def text_reader(source: Mapping[str, Any], spec: str | None = None) -> "ReadText | None":

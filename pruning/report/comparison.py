@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow.compute as pc
 
 from pruning.accounting import Accounting
-from pruning.cuts import find_cut
 from pruning.expression_grammar import parse_expression
 from pruning.kept_scores import KeptScores
 from pruning.prepared_units import Where
@@ -65,7 +64,7 @@ def try_rule(stores: SeveralStores, candidate: Candidate, by: Sequence[str]) -> 
     """
     expression = parse_expression(candidate.score, stores.scores)
     ranked = rank_documents(stores, expression, candidate.rule, candidate.where)
-    cut = find_cut(candidate.rule, ranked.chunks(), ranked.groups.names if ranked.groups else ("",))
+    cut = ranked.find_cut(candidate.rule)
     accounting, kept = Accounting([*by]), KeptScores(cut)
     keep = {path: np.zeros(file.num_rows, bool) for path, file in stores.first.files.items()}
     places = {**ranked.places, **_book_places(stores, by)}
@@ -75,7 +74,7 @@ def try_rule(stores: SeveralStores, candidate: Candidate, by: Sequence[str]) -> 
         keep[unit.file][unit.first_row :][: unit.num_rows] = keep_N
         reasons = {name: table[f"{name} reason"] for name in stores.stores}
         n_bytes_N = pc.coalesce(*(table[f"{name} n_bytes"] for name in stores.stores))
-        books = table.append_column("reason", ranked.reasons(unit, table, reasons))
+        books = table.append_column("reason", ranked.reasons(unit, table, reasons, chunk.score_N))
         books = books.append_column("n_bytes", n_bytes_N)
         accounting.add(books, keep_N, ~np.isnan(chunk.score_N))
         kept.add(chunk, keep_N)

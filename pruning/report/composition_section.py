@@ -6,9 +6,10 @@ import numpy as np
 
 from pruning.keep_bits import Selection
 from pruning.report.composition import Composition, Counts
-from pruning.report.markup import Html, element, join, percent, plural, table
+from pruning.report.markup import Html, element, join, percent, table
 from pruning.report.pictures import share_bar
 from pruning.report.totals_section import COLOURS, chip
+from pruning.wording import plural
 
 
 def composition_section(counts: Counts, selections: Sequence[Selection]) -> Html:
@@ -38,8 +39,8 @@ def _composition(made: Composition, legend: Html) -> Html | None:
     ]
     by = made.category.title
     after = len(made.documents) > 1
-    how = "Each bar is a group's share of the whole, grey before" + (
-        " and coloured after: where a coloured bar is longer than the grey one, pruning favours that "
+    how = "Each bar is a group's share of the whole" + (
+        ", grey before and coloured after: where a coloured bar is longer than the grey one, pruning favours that "
         "group."
         if after
         else "."

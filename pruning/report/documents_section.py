@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from pruning.documents import DocumentId
 from pruning.report.draws import Draw
-from pruning.report.markup import Html, element, join, number, plural
+from pruning.report.markup import Html, element, join, number
 from pruning.report.samples import Sample, ShownText
 from pruning.sources.damage import INTACT
+from pruning.wording import plural
 
 Texts = Mapping[DocumentId, ShownText]
 

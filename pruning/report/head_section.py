@@ -1,14 +1,15 @@
 """What was scored with what, what could not be scored, and what it cost."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from pruning.documents import REASONS
-from pruning.report.markup import Html, definitions, element, join, percent, plural, table
+from pruning.report.markup import Html, definitions, element, join, percent, table
 from pruning.report.settings_lines import settings_lines
+from pruning.run_costs import cost_sentence, read_costs, total_costs
 from pruning.score_store import ScoreStore
 from pruning.store_counts import count
+from pruning.wording import plural
 
 
 def heads(stores: Mapping[str, ScoreStore], counts: Mapping[str, Mapping[str, Any]]) -> Html:
@@ -53,14 +54,20 @@ def _store_lines(
         ("Tokens", plural(counts["n_tokens"], "token") if counts["n_tokens"] else None),
         ("Predicted", plural(counts["n_targets"], "target token") if counts["n_targets"] else None),
         ("Cut off", _truncated(counts)),
+        ("Cost", _cost(store)),
     ]
 
 
 def counts_of(store: ScoreStore) -> Mapping[str, Any]:
     """The counts of a finished store as it has them, of another as they are now."""
     if store.is_complete:
-        return json.loads((store.folder / "_SUCCESS").read_text())
+        return store.read_success()
     return count(store)
+
+
+def _cost(store: ScoreStore) -> str:
+    totals = total_costs(read_costs(store.folder))
+    return "; ".join(map(cost_sentence, totals)) or "not noted beside these scores"
 
 
 def _truncated(counts: Mapping[str, Any]) -> str | None:

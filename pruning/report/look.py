@@ -13,13 +13,13 @@ from pruning.report.categories import ByField, ByLength, Category, find_fields
 from pruning.report.composition import Counts, count_kept
 from pruning.report.draws import Draw, cut_draws, quantile_draws, tail_draws
 from pruning.report.histograms import Histogram, count_scores
-from pruning.report.markup import plural
 from pruning.report.options import Options
 from pruning.report.ranges import find_ranges
 from pruning.report.samples import Sample, draw, samples_of
 from pruning.report.sampling import take_sample
 from pruning.report.scored_corpus import ScoredCorpus
 from pruning.sources.damage import DAMAGE_FIELD
+from pruning.wording import plural
 
 GROUP_FIELD = "domain"
 _MOST_COMPARED = 8  # scores against each other

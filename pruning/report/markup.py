@@ -109,15 +109,6 @@ def number(value: float, digits: int = 4, *, within: float = 0.0) -> str:
     return text.replace("-", "−").replace("inf", "∞")
 
 
-def plural(n: int, one: str, many: str | None = None) -> str:
-    """A count with its noun.
-
-    >>> plural(1, "document"), plural(1200, "document"), plural(0, "entry", "entries")
-    ('1 document', '1,200 documents', '0 entries')
-    """
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
 def percent(part: float, whole: float) -> str:
     """A share; never 0 % or 100 % where that is not so."""
     if not whole:

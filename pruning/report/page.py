@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from pruning.experiments.page import Section
 from pruning.keep_bits import Selection
 from pruning.report.agreement_section import agreement_section
 from pruning.report.composition_section import composition_section
@@ -12,6 +13,7 @@ from pruning.report.documents_section import (
     documents_section,
     search_section,
 )
+from pruning.report.experiment_section import experiments_section
 from pruning.report.head_section import counts_of, heads
 from pruning.report.look import Look, compared, look_at, tells_nothing
 from pruning.report.markup import Html, element, join
@@ -34,6 +36,7 @@ def build_report(
     read_text: ReadText | None = None,
     *,
     options: Options | None = None,
+    experiments: Mapping[str, Section] | None = None,
 ) -> str:
     """A report as HTML.
 
@@ -46,6 +49,7 @@ def build_report(
       selections: of the same source.
       read_text: (file, row) to the stored bytes; without it no texts are shown.
       options: what to show.
+      experiments: what training on selections gave, by name.
 
     Raises:
       ValueError: no store, or the stores and selections are not of the same files.
@@ -66,6 +70,7 @@ def build_report(
         ("selections", "Selections", _selections(look, selections, options)),
         ("composition", "Composition", [composition_section(look.counts, selections), _left(look)]),
         ("damage", "Damaged documents", [_damage(look)]),
+        ("experiments", "Trained on it", [experiments_section(experiments or {})]),
         ("documents", "Documents to read", _documents(look, texts)),
     ]
     found = [(anchor, name, join(parts)) for anchor, name, parts in sections]
@@ -76,8 +81,7 @@ def _method(look: Look) -> Html:
     return element(
         "p",
         "Histograms, compositions and overlaps below count every document. Kendall’s τ, rank maps, "
-        f"disagreements and the search look at {look.sampled}. The stores do not hold how long scoring "
-        "took, for the same scores are the same bytes; what was read and predicted is here.",
+        f"disagreements and the search look at {look.sampled}.",
         class_="how",
     )
 

@@ -13,6 +13,7 @@ from pruning.report.ranges import Range
 _HEIGHT = 100  # of the drawing; CSS says how tall it is on the page
 _FEW = 3000  # documents for whom 64 bars are noise
 _SHADES = 8
+_END = 0.02  # of the width, where a number would stand half outside
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +93,12 @@ def band_row(band: Band, label: Html, range_: Range) -> Html:
 def axis(range_: Range, unit: str) -> Html:
     """Numbers below the strips."""
     marks = (
-        element("span", number(tick), style=f"left:{100 * _place(tick, range_):.2f}%")
+        element(
+            "span",
+            number(tick),
+            style=f"left:{100 * (place := _place(tick, range_)):.2f}%",
+            class_="begin" if place < _END else "end" if place > 1 - _END else None,
+        )
         for tick in ticks(range_)
     )
     return _row(element("span", unit, class_="unit"), element("div", marks, class_="axis"))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from pruning.cuts import take_census
 from pruning.radix_select import find_crossings
 from pruning.ranked_documents import BYTES_IN_MEMORY
 from pruning.ranking import Chunk
@@ -11,7 +12,6 @@ from pruning.report.scored_corpus import ScoredCorpus
 from pruning.selection import Rule
 
 _ROW_BYTES = 4
-_SIGN = np.uint64(1 << 63)
 
 
 def exact_quantiles(corpus: ScoredCorpus, column: str, shares: Sequence[float]) -> list[float]:
@@ -39,15 +39,11 @@ def exact_quantiles(corpus: ScoredCorpus, column: str, shares: Sequence[float]) 
     def chunks() -> Iterable[Chunk]:
         return read() if held is None else held
 
-    n = sum(int((~np.isnan(chunk.score_N)).sum()) for chunk in chunks())
+    rule = Rule(keep="low", fraction=1.0)
+    census, first_GD = take_census(rule, chunks, ("",))
+    n = int(census.documents_G[0])
     if not n:
         raise ValueError(f"No document has a finite {column}: there is nothing to show.")
     amounts = [np.array([int(share * (n - 1))]) for share in shares]
-    found = find_crossings(Rule(keep="low", fraction=1.0), chunks, amounts)
-    return [_score(bounds.score_G[0]) for bounds in found]
-
-
-def _score(key: np.uint64) -> float:
-    """The float that `pruning.ranking.ordered` made this key of."""
-    bits = key ^ _SIGN if key & _SIGN else ~key
-    return float(np.array(bits, np.uint64).view(np.float64))
+    found = find_crossings(rule, chunks, amounts, first_GD)
+    return [float(bounds.score_G[0]) for bounds in found]

@@ -18,6 +18,8 @@ from pruning.report.scored_corpus import HASH, ScoredCorpus
 ReadText = Callable[[str, int], bytes | None]
 
 SHOWN_CHARACTERS = 600
+# Of what is shown: a text that is longer by no more is shown whole.
+_NOT_WORTH_A_CUT = 1 / 3
 _SHOWN_FIELD_CHARACTERS = 80
 
 
@@ -137,7 +139,9 @@ def _read(sample: Sample, read_text: ReadText | None, characters: int) -> ShownT
     if stored is None or text_hash(stored) != sample.text_hash:
         return ShownText("", 0, "The text is no longer the one that was scored.")
     text = stored.decode("utf-8", "replace")
-    return ShownText(text[:characters], max(0, len(text) - characters))
+    if len(text) <= characters * (1 + _NOT_WORTH_A_CUT):
+        characters = len(text)
+    return ShownText(text[:characters], len(text) - characters)
 
 
 def _distance(wanted: Draw, score_N: np.ndarray) -> np.ndarray:

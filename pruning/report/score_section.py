@@ -7,8 +7,9 @@ import numpy as np
 
 from pruning.report.categories import Category
 from pruning.report.histograms import Histogram, quantile
-from pruning.report.markup import Html, element, join, number, plural
+from pruning.report.markup import Html, element, join, number
 from pruning.report.pictures import Band, axis, band_row, strip
+from pruning.wording import plural
 
 _QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 

@@ -7,9 +7,10 @@ from pruning.accounting import BY_SCORE
 from pruning.documents import REASONS
 from pruning.keep_bits import Selection
 from pruning.report.histograms import Histogram
-from pruning.report.markup import Html, element, join, number, percent, plural, table
+from pruning.report.markup import Html, element, join, number, percent, table
 from pruning.report.pictures import axis, strip
 from pruning.report.totals_section import COLOURS, chip
+from pruning.wording import plural
 
 _GROUPS = 24
 

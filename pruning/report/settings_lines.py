@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pruning.report.markup import plural
+from pruning.wording import plural
 
 # Parts of a manifest that have lines elsewhere, or none.
 _ELSEWHERE = ("format", "version", "scorers", "columns", "unit_rows", "source", "files")

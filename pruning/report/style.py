@@ -63,6 +63,8 @@ svg .median { stroke: var(--ink); stroke-width: 1.5 }
 .span { position: absolute; top: .3rem; height: .5rem; border-radius: .25rem; background: var(--c) }
 .axis { position: relative; height: 1.5rem; white-space: nowrap }
 .axis span { position: absolute; transform: translateX(-50%) }
+.axis .begin { transform: none }
+.axis .end { transform: translateX(-100%) }
 
 .quantiles { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; margin: .8rem 0 }
 .quantiles small { display: block; color: var(--soft) }
@@ -73,7 +75,15 @@ th, td { padding: .3rem .7rem .3rem 0; text-align: left; vertical-align: top; bo
 thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .86em; vertical-align: bottom }
 tbody th { font-weight: 600 }
 tr { break-inside: avoid }
-.scroll { overflow-x: auto; overflow-wrap: normal }
+/* A shade at the edge that hides more: the first two layers scroll along and cover it at the ends. */
+.scroll {
+  overflow-x: auto; overflow-wrap: normal;
+  background:
+    linear-gradient(90deg, var(--paper) 40%, transparent) left / 2.4rem 100% no-repeat local,
+    linear-gradient(270deg, var(--paper) 40%, transparent) right / 2.4rem 100% no-repeat local,
+    linear-gradient(90deg, var(--bar), transparent) left / .8rem 100% no-repeat scroll,
+    linear-gradient(270deg, var(--bar), transparent) right / .8rem 100% no-repeat scroll;
+}
 .numbers td, thead th { white-space: nowrap; overflow-wrap: normal }
 .numbers th:not(:first-child), .numbers td { text-align: right; padding: .3rem 0 .3rem .7rem }
 .composition th:first-child { width: 22% }
@@ -98,6 +108,12 @@ figcaption span { color: var(--soft) }
 figcaption b { white-space: nowrap; font-weight: 600 }
 svg.map { height: auto; aspect-ratio: 1; border: 1px solid var(--line) }
 svg.map path { fill: var(--c0) }
+
+.curves svg { height: auto; min-width: 34rem; max-width: 45rem }
+.curves rect { fill: none }
+.curves text { fill: var(--ink) }
+.curves line { stroke: var(--line) }
+.curves [stroke="#000000"] { stroke: var(--ink) }
 
 .controls { display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; align-items: center; margin: .8rem 0 }
 .controls[hidden] { display: none }
@@ -134,10 +150,15 @@ article[hidden] { display: none }
   .controls input { width: 100% }
   #search-documents { max-height: 65vh }
 }
+@page { margin: 1.5cm }
 @media print {
   body { max-width: none; padding: 0; background: none; font-size: 10pt }
   nav, .controls, #search-documents { display: none }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact }
-  h2, h3, h4, .how { break-after: avoid }
+  h2, h3, h4, h3 + p, .how { break-after: avoid }
+  .scroll { overflow: visible }
+  .heat, .numbers { width: 100%; table-layout: fixed; font-size: .8em; break-inside: avoid }
+  :is(.heat, .numbers) * { white-space: normal !important; min-width: 0 !important; overflow-wrap: anywhere !important }
+  .curves svg { min-width: 0 }
 }
 """

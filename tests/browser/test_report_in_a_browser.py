@@ -41,7 +41,8 @@ def page_path(tmp_path_factory):
     output = folder / "report.html"
     stores = [str(store.folder) for store in (ppl, control)]
     chosen = [str(selection.folder) for selection in (middle, each, both)]
-    report(stores, str(output), chosen, training_tokens=100_000)
+    experiment = toy.write_experiment(folder / "small", arms=("full", "<b>low50</b>"))
+    report(stores, str(output), chosen, experiment=[experiment], training_tokens=100_000)
     return output
 
 
@@ -166,6 +167,21 @@ def test_the_search_finds_documents_and_orders_them(page):
     assert page.said == []
 
 
+def test_an_experiment_is_drawn_in_the_colours_of_the_page(browser, page_path):
+    found = {}
+    for scheme in ("light", "dark"):
+        page = opened(browser, page_path, scheme=scheme)
+        section = page.locator("#experiments")
+        assert section.locator("svg polyline").count() >= 6
+        assert "<b>low50</b>" in section.inner_text()
+        found[scheme] = page.evaluate(
+            """() => [getComputedStyle(document.querySelector('.curves text')).fill,
+                      getComputedStyle(document.body).color]"""
+        )
+        page.context.close()
+    assert found["light"][0] == found["light"][1] != found["dark"][0] == found["dark"][1]
+
+
 def test_links_lead_to_their_sections(page):
     for link in page.locator("nav a").all():
         link.click()
@@ -177,7 +193,7 @@ def test_links_lead_to_their_sections(page):
 
 def test_every_picture_says_how_to_read_it(page):
     silent = page.evaluate(
-        """() => [...document.querySelectorAll('.figure, .maps, .heat, .composition')].filter(e => {
+        """() => [...document.querySelectorAll('.figure, .maps, .heat, .composition, .curves')].filter(e => {
              let before = e.closest('.scroll') || e;
              for (let i = 0; i < 3 && before; i++) {
                before = before.previousElementSibling;
@@ -194,6 +210,10 @@ def test_prints_without_what_only_a_screen_has(browser, page_path, tmp_path):
     page.emulate_media(media="print")
     for hidden in ("nav", ".controls", "#search-documents"):
         assert not page.locator(hidden).is_visible()
+    page.set_viewport_size({"width": 680, "height": 1000})  # A4 within its margins
+    cut = """() => [...document.querySelectorAll('.scroll')].filter(
+        e => e.scrollWidth > e.clientWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
+    assert page.evaluate(cut) == []
     printed = tmp_path / "report.pdf"
     page.pdf(path=printed)
     assert printed.read_bytes().startswith(b"%PDF")

@@ -1,14 +1,17 @@
 import html
 import json
 import re
+import time
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import toy
 
 from pruning.documents import SourceFile
 from pruning.hashing import text_hash
 from pruning.jobs.report import report
+from pruning.manifests import make_manifest
 from pruning.report import auc, build_report
 from pruning.report.categories import find_fields
 from pruning.report.draws import cut_draws, tail_draws
@@ -19,10 +22,12 @@ from pruning.report.ranges import Range, find_ranges
 from pruning.report.samples import SHOWN_CHARACTERS, draw
 from pruning.report.scored_corpus import see
 from pruning.report.script import SCRIPT
-from pruning.score_store import create_or_continue, make_manifest
+from pruning.run_costs import Devices, noting_cost
+from pruning.score_store import create_or_continue
 from pruning.selecting import select
 from pruning.selection import Rule
 from pruning.store_counts import count
+from pruning.throughput import Throughput
 
 HOSTILE = '<script>alert("x")</script> </article></style> & <img src=http://evil.example/a.png>'
 COLUMNS = [
@@ -332,6 +337,44 @@ def test_job_reads_the_texts_from_the_source(corpus, tmp_path, capsys):
     assert "No texts are shown" in capsys.readouterr().out
     assert html.escape(HOSTILE) not in output.read_text()
     assert [p.name for p in tmp_path.glob("report.html*")] == ["report.html"]
+
+
+def test_the_page_says_what_scoring_cost_or_that_nobody_noted_it(corpus):
+    assert "not noted beside these scores" in build_report({"": corpus.store})
+    with noting_cost(
+        corpus.store.folder, Devices(kind="GPU <i>", count=4), time.monotonic() - 900
+    ) as note:
+        note(Throughput(documents=450, tokens=900, seconds=90.0))
+    page = build_report({"": corpus.store})
+    assert "1 device-hours on 4 × GPU &lt;i&gt;, for 450 documents" in page
+    assert "while scoring, 5.0 documents/s, 10 tokens/s" in page
+
+
+def test_experiments_stand_in_the_report(corpus, tmp_path):
+    experiment = toy.write_experiment(tmp_path / "small")
+    output = tmp_path / "report.html"
+    report([str(corpus.store.folder)], str(output), experiment=[experiment + "/"])
+    page = output.read_text()
+    assert '<section id="experiments"><h2>Trained on it</h2><h3>small</h3>' in page
+    assert "<li>low50 cannot be told from random50.</li>" in page
+    assert "<code>− random</code>" in page
+    assert "3.1 ± 0.1<small>[2.9, 3.3]</small>" in page
+    assert page.count("<polyline") == 8
+    report([str(corpus.store.folder)], str(output))
+    assert 'id="experiments"' not in output.read_text()
+    with pytest.raises(FileNotFoundError, match="--stage read"):
+        report([str(corpus.store.folder)], str(output), experiment=[str(tmp_path)])
+
+
+def test_experiments_of_one_name_get_names_of_their_own(corpus, tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    a, b = (toy.write_experiment(tmp_path / name / "web") for name in "ab")
+    scores, output = [str(corpus.store.folder)], tmp_path / "report.html"
+    with pytest.raises(ValueError, match=r"two have one name.*NAME=VALUE"):
+        report(scores, str(output), experiment=[a, b])
+    report(scores, str(output), experiment=[a, f"later={b}"])
+    assert "<h3>web</h3>" in output.read_text() and "<h3>later</h3>" in output.read_text()
 
 
 def test_markup_escapes_children_and_attributes():

@@ -69,8 +69,20 @@ def test_shows_the_document_at_each_quantile_with_its_score(scored, capsys):
 
 
 def test_long_documents_are_cut(scored, capsys):
-    out = shown(capsys, scored[0], at=(0.5,), characters=10)
+    out = shown(capsys, scored[0], at=(0.25, 0.5, 0.75), characters=10)
     assert re.search(r"… and \d+ more characters", out)
+
+
+def test_a_text_that_is_hardly_longer_is_shown_whole(scored, capsys):
+    length = max(map(len, DOCUMENTS))
+    assert "more character" not in shown(
+        capsys, scored[0], at=(0, 0.5, 1), characters=length * 3 // 4 + 1
+    )
+
+
+def test_losses_need_a_model(scored):
+    with pytest.raises(ValueError, match="--losses are those of a model: give --model"):
+        show_job.show([str(scored[0].folder)], losses=True)
 
 
 def test_ranks_by_an_expression_of_several_stores(scored, tmp_path, capsys):

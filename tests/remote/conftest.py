@@ -16,6 +16,7 @@ from flaky_proxy import FlakyProxy
 
 from pruning import object_stores
 from pruning.object_stores import objects_below
+from pruning.run_costs import COSTS
 
 # What the tests of each store need: its client and a server.
 NEEDS = {"s3": ("s3fs", "moto", "flask"), "gs": ("gcsfs", "gcp_storage_emulator")}
@@ -41,8 +42,9 @@ class Store:
         return f"{self.root}/{folder.name}"
 
     def tree(self, url):
-        """Every object below a URL with its bytes."""
-        return {name: self.fs.cat_file(f"{url}/{name}") for name in objects_below(url)}
+        """Every object below a URL with its bytes, but for what runs cost."""
+        names = [name for name in objects_below(url) if COSTS not in name.split("/")]
+        return {name: self.fs.cat_file(f"{url}/{name}") for name in names}
 
 
 def free_port():
