@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pruning.experiments.resampling import Estimate
 from pruning.experiments.results import ArmResult, Results
 
+_DISAGREE = "Held-out loss and downstream accuracy disagree"
+
 
 def findings(results: Results) -> list[str]:
     """Sentences for a reader, the warnings among them.
@@ -13,20 +15,15 @@ def findings(results: Results) -> list[str]:
       results: of the experiment.
 
     Returns:
-      One per arm that can be held against a random one of its rate; one for each arm whose loss
-      and accuracy disagree; and what is missing.
+      What is missing; one per arm that can be held against a random one of its rate; and where
+      loss and accuracy disagree.
     """
     rows = {row.arm: row for row in results.arms}
     said = [f"{row.arm} has no finished run." for row in results.arms if not row.seeds]
     for row in results.arms:
         if row.control is not None and row.against_control:
             said.append(_against_random(row, rows[row.control]))
-            said += _disagreement(row.arm, row.control, row.against_control)
-    full = results.plan.full
-    for row in results.arms:
-        if full is not None and row.arm != results.plan.larger:
-            said += _disagreement(row.arm, full, row.against_full)
-    return said
+    return said + _disagreements(results, rows)
 
 
 def separates(row: ArmResult, control: ArmResult, measure: str) -> bool | None:
@@ -53,7 +50,7 @@ def _against_random(row: ArmResult, control: ArmResult) -> str:
         if separates(row, control, measure):
             parts.append(f"{'better' if better else 'worse'} in {_words(measure, found)}")
         else:
-            parts.append(f"no different in {_words(measure, found)}")
+            parts.append(f"not separated in {_words(measure, found)}")
     return f"{row.arm} against {control.arm}: {'; '.join(parts)}."
 
 
@@ -64,17 +61,41 @@ def _words(measure: str, found: Estimate) -> str:
     return f"{name} ({value}{unit}, {low} to {high})"
 
 
-def _disagreement(arm: str, other: str, against: Mapping[str, Estimate]) -> list[str]:
-    """A warning where the two differences from the control point in opposite directions."""
-    if set(against) < {"loss", "accuracy"}:
-        return []
-    loss, accuracy = against["loss"].value, against["accuracy"].value
-    if loss * accuracy <= 0:  # lower loss and higher accuracy agree
-        return []
-    certain = all(against[measure].excludes_zero for measure in ("loss", "accuracy"))
-    by_loss, by_accuracy = ("worse", "better") if loss > 0 else ("better", "worse")
-    doubt = "" if certain else ", though not both by more than chance"
-    return [
-        f"Held-out loss and downstream accuracy disagree: {arm} is {by_loss} than {other} by loss and "
-        f"{by_accuracy} by accuracy{doubt}. Choose by what the model is for."
-    ]
+def _disagreements(results: Results, rows: Mapping[str, ArmResult]) -> list[str]:
+    """Warnings where an arm's two differences from another point in opposite directions.
+
+    A sentence for each at which both are more than chance, one for those at which they are not,
+    and one for those of one seed, where nobody knows.
+    """
+    certain: list[str] = []
+    doubtful: list[str] = []
+    unknown: list[str] = []
+    for row in results.arms:
+        if row.arm == results.plan.larger:
+            continue
+        for other, against in (
+            (row.control, row.against_control),
+            (results.plan.full, row.against_full),
+        ):
+            if other is None or set(against) < {"loss", "accuracy"}:
+                continue
+            loss, accuracy = against["loss"], against["accuracy"]
+            if loss.value * accuracy.value <= 0:  # lower loss and higher accuracy agree
+                continue
+            by_loss, by_accuracy = ("worse", "better") if loss.value > 0 else ("better", "worse")
+            words = f"{row.arm} is {by_loss} than {other} by loss and {by_accuracy} by accuracy"
+            if min(len(row.seeds), len(rows[other].seeds)) < 2:
+                unknown.append(words)
+            elif loss.excludes_zero and accuracy.excludes_zero:
+                certain.append(words)
+            else:
+                doubtful.append(words)
+    said = [f"{_DISAGREE}: {words}. Choose by what the model is for." for words in certain]
+    if doubtful:
+        said.append(f"{_DISAGREE}, though not both by more than chance: {'; '.join(doubtful)}.")
+    if unknown:
+        said.append(
+            f"{_DISAGREE}, and of one seed nobody knows whether by more than chance: "
+            f"{'; '.join(unknown)}."
+        )
+    return said

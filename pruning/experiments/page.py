@@ -94,18 +94,22 @@ def markdown(shown: Section) -> str:
 
 def page(shown: Section) -> str:
     """A whole HTML file."""
-    parts = [f"<pre>{html.escape(shown.command)}</pre>", f"<p>{html.escape(shown.how_to_read)}</p>"]
+    how = re.sub("`(.+?)`", r"<code>\1</code>", html.escape(shown.how_to_read))
+    parts = [f"<pre>{html.escape(shown.command)}</pre>", f"<p>{how}</p>"]
     if shown.findings:
         items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in shown.findings)
         parts.append(f"<ul>{items}</ul>")
-    parts.extend(shown.curves.values())
+    parts.extend(f"<div>{curve}</div>" for curve in shown.curves.values())
     parts.extend(_html_table(table) for table in shown.tables)
     return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Experiment</title><style>'
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        "<title>Experiment</title><style>"
         "body{font:15px/1.5 sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem}"
         "table{border-collapse:collapse;font-variant-numeric:tabular-nums}div{overflow-x:auto}"
-        "th,td{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:right}"
-        "th:first-child{text-align:left}svg{max-width:45rem;display:block}"
+        "pre{white-space:pre-wrap;overflow-wrap:anywhere}"
+        "th,td{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}"
+        "th:first-child{text-align:left}svg{min-width:32rem;max-width:45rem;display:block}"
         "</style><h1>Experiment</h1>" + "\n".join(parts) + "</html>\n"
     )
 

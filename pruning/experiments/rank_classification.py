@@ -1,8 +1,8 @@
 """Multiple choice without training: the option that a model finds most likely in its context.
 
 The option with the lowest mean nll per token is the answer given, as in the evaluation of
-"Perplexed by Perplexity" (section 5 of its gauntlet's description). Only the option's own tokens
-count; no end of sequence is asked for.
+"Perplexed by Perplexity" (section 8.1). Only the option's own tokens count; no end of sequence is
+asked for.
 """
 
 import dataclasses
@@ -59,7 +59,7 @@ def read_questions(path: str) -> tuple[list[Question], str]:
     """
     data = epath.Path(path).read_bytes()
     questions = [
-        _question(line, f"{path}:{number}")
+        check_question(_parsed(line), f"{path}:{number}")
         for number, line in enumerate(data.split(b"\n"), start=1)
         if line.strip()
     ]
@@ -146,9 +146,17 @@ def _example(inputs: np.ndarray, targets: Sequence[Any]) -> Example:
     return Example(inputs, joined, len(joined), len(joined))
 
 
-def _question(line: bytes, where: str) -> Question:
+def check_question(record: Any, where: str) -> Question:
+    """A question of what a file or a task has.
+
+    Args:
+      record: mapping with `context`, `options` and `answer` (or `query`, `choices` and `gold`).
+      where: it was found, for messages.
+
+    Raises:
+      ValueError: it is no question.
+    """
     try:
-        record = json.loads(line)
         found = {key: _value(record, names) for key, names in _NAMES.items()}
         options = tuple(found["options"])
         question = Question(found["context"], options, found["answer"])
@@ -159,15 +167,22 @@ def _question(line: bytes, where: str) -> Question:
             and type(question.answer) is int
             and 0 <= question.answer < len(options)
         )
-    except (ValueError, TypeError, KeyError):
+    except (TypeError, KeyError):
         is_right = False
     if not is_right:
         raise ValueError(
-            f"{where} is no question: {line[:200].decode(errors='replace')!r}. Expected an object with "
+            f"{where} is no question: {record!r:.200}. Expected an object with "
             "context (text), options (two or more texts) and answer (the index of the right one, "
             "from 0); query, choices and gold are read too."
         )
     return question
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return line.decode(errors="replace")
 
 
 def _value(record: Mapping[str, Any], names: Sequence[str]) -> Any:

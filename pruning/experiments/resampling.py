@@ -89,6 +89,12 @@ def sample_means(
     return Sampled(values_SI @ weights_I / weights_I.sum(), np.concatenate(resampled))
 
 
+def of_seeds(values_S: Sequence[float]) -> Sampled:
+    """Numbers of seeds whose items are not known, such as what another program measured."""
+    point_S = np.asarray(values_S, np.float64)
+    return Sampled(point_S, np.tile(point_S, (RESAMPLES, 1)))
+
+
 def mean_of(several: Sequence[Sampled]) -> Sampled:
     """The mean of several measures of the same seeds, such as the tasks of a category."""
     return Sampled(

@@ -46,6 +46,7 @@ class Evaluation:
       arm, seed, step: of the checkpoint.
       held_out: losses; None where they are missing.
       credits: of each question, in [0, 1], by task.
+      finetuned: scores after fine-tuning, by task and metric.
     """
 
     arm: str
@@ -53,6 +54,26 @@ class Evaluation:
     step: int
     held_out: HeldOut | None = None
     credits: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    finetuned: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ArmCost:
+    """What an arm reads and costs.
+
+    Attributes:
+      documents: that it may read.
+      tokens: of these, about; None where the selection does not count bytes.
+      epochs: times that a run reads them, about.
+      flops: of one run, without its evaluation.
+      reference_flops: once, to train and to score with the references that it ranks by.
+    """
+
+    documents: int
+    tokens: int | None
+    epochs: float | None
+    flops: float
+    reference_flops: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +87,7 @@ class Plan:
       full: the arm of all data.
       random: arms that are random parts, against which those of the same rate are held.
       larger: the arm of the next larger model.
+      costs: by arm, where they are known.
     """
 
     rates: Mapping[str, float]
@@ -74,6 +96,7 @@ class Plan:
     full: str | None = None
     random: Sequence[str] = ()
     larger: str | None = None
+    costs: Mapping[str, ArmCost] = dataclasses.field(default_factory=dict)
 
     def control_of(self, arm: str) -> str | None:
         """The random arm of the same rate."""
@@ -93,6 +116,7 @@ class ArmResult:
       numbers: held-out `loss` and overall normalised `accuracy`.
       tasks, categories: normalised accuracies.
       groups: held-out loss by `field=value`.
+      finetuned: scores after fine-tuning, as their task measures them.
       control: random arm of the same rate.
       against_control, against_full: `loss` and `accuracy` less those of the control, or of the
         full arm.
@@ -109,6 +133,7 @@ class ArmResult:
     tasks: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
     categories: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
     groups: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
+    finetuned: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
     control: str | None = None
     against_control: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
     against_full: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)

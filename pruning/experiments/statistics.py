@@ -65,7 +65,7 @@ def over_scaling(
     """How far an arm goes towards the next larger model trained on all data, in percent.
 
     100 * mean over metrics of (arm - full) / (larger - full): 0 is as good as full data, 100 as
-    good as the larger model ("How to Train Data-Efficient LLMs" section 5.1). Of a loss both
+    good as the larger model ("How to Train Data-Efficient LLMs" section 4.3). Of a loss both
     differences change sign, so it needs no care.
 
     Args:

@@ -11,6 +11,7 @@ from pruning.experiments.resampling import (
     difference,
     estimate,
     mean_of,
+    of_seeds,
     sample_means,
 )
 from pruning.experiments.results import (
@@ -61,6 +62,9 @@ def _sampled(found: Sequence[Evaluation], plan: Plan) -> dict[str, Sampled]:
     sampled |= {f"category {name}": value for name, value in categories.items()}
     if categories and set(tasks) == set(plan.tasks):
         sampled["accuracy"] = mean_of([*categories.values()])
+    for name in dict.fromkeys(name for e in found for name in e.finetuned):
+        if all(name in e.finetuned for e in found):
+            sampled[f"finetuned {name}"] = of_seeds([e.finetuned[name] for e in found])
     losses = [e.held_out for e in found if e.held_out is not None]
     if losses and len(losses) == len(found):
         sampled["loss"] = _loss(losses, np.ones(len(losses[0].nll_I), bool), "held out")
@@ -157,6 +161,7 @@ def _row(
         tasks=named("task "),
         categories=named("category "),
         groups=named("group "),
+        finetuned=named("finetuned "),
         control=control,
         against_control=against(control),
         against_full=against(plan.full),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pruning.experiments.findings import separates
 from pruning.experiments.resampling import Estimate
-from pruning.experiments.results import ArmResult, Results
+from pruning.experiments.results import ArmCost, ArmResult, Results
 
 _NONE = "–"
 
@@ -26,7 +26,7 @@ class Table:
 
 
 def tables(results: Results) -> list[Table]:
-    """The main table, then accuracies by category and task, then losses by group.
+    """The main table, then accuracies by category and task, losses by group, fine-tuned scores, costs.
 
     Numbers are `mean ± spread of the seeds [95 % interval]`.
     """
@@ -36,10 +36,13 @@ def tables(results: Results) -> list[Table]:
         ("Normalised accuracy by category, points", "categories", 100, 1),
         ("Normalised accuracy by task, points", "tasks", 100, 1),
         ("Held-out loss by domain, nats per predicted token", "groups", 1, 3),
+        ("After fine-tuning, scores of t5x", "finetuned", 1, 3),
     ):
         names = list(dict.fromkeys(n for row in results.arms for n in getattr(row, part)))
         if names:
             found.append(_detail(title, results.arms, names, part, factor, digits))
+    if results.plan.costs:
+        found.append(_costs(results.plan.costs))
     return found
 
 
@@ -78,15 +81,32 @@ def _detail(
     return Table(title, ("arm", *names), tuple(rows))
 
 
+def _costs(costs: Mapping[str, ArmCost]) -> Table:
+    head = ("arm", "documents", "tokens, about", "epochs", "FLOP of a run", "of its reference")
+    rows = tuple(
+        (
+            arm,
+            f"{cost.documents:,}",
+            _NONE if cost.tokens is None else f"{cost.tokens:,}",
+            _NONE if cost.epochs is None else f"{cost.epochs:.2g}",
+            f"{cost.flops:.2g}",
+            f"{cost.reference_flops:.2g}" if cost.reference_flops else _NONE,
+        )
+        for arm, cost in costs.items()
+    )
+    return Table("What an arm reads and costs", head, rows)
+
+
 def cell(found: Estimate | None, factor: float, digits: int) -> str:
-    """`mean ± spread [low, high]`."""
+    """`mean ± spread [low, high]`, without an interval that has no width."""
     if found is None or math.isnan(found.value):
         return _NONE
     value, low, high, spread = (
         f"{factor * x:.{digits}f}" for x in (found.value, found.low, found.high, found.spread)
     )
     about = "" if math.isnan(found.spread) else f" ± {spread}"
-    return f"{value}{about} [{low}, {high}]".replace("-", "−")
+    between = "" if low == high else f" [{low}, {high}]"
+    return f"{value}{about}{between}".replace("-", "−")
 
 
 def _difference(found: Estimate | None, factor: float, digits: int) -> str:

@@ -46,6 +46,7 @@ def experiment(
     emit: Literal["t5x"] | None = None,
     t5x_pretrain: str = "gin/pretrain/t5_1_1_small_c4.gin",
     t5x_finetune: str | None = None,
+    t5x_finetune_steps: int = 262_144,
     docs: str | None = None,
 ) -> Any:
     """Trains the same model on different parts of a corpus, and compares them; a stopped one goes on.
@@ -60,13 +61,13 @@ def experiment(
       rates: parts of the pool that rules keep; every rule is one arm per rate.
       seeds: one run of every arm for each.
       scores: score stores of the same source, as DIR or NAME=DIR.
-      references: sizes of reference models, such as gpt_tiny or NAME=SIZE, to train on a part of its own and to score the pool with: columns NAME.nll.
+      references: sizes of reference models, such as gpt_tiny or NAME=SIZE, to train on a part of its own and to score the pool with: columns NAME.nll and NAME.el2n.
       reference_steps: steps of each reference model.
       reference_fraction: part of the documents that they are trained on.
       held_out: folder of a selection whose documents no arm sees and all are evaluated on (with ! before it, those that it drops); by default a random part.
       held_out_fraction: that part.
       where: folder of a selection: only what it keeps, or with ! before it what it drops, takes part at all.
-      tasks: JSON Lines of multiple choice with context, options and answer, as NAME=FILE or CATEGORY/NAME=FILE.
+      tasks: JSON Lines of multiple choice with context, options and answer, as NAME=FILE or CATEGORY/NAME=FILE; or for FILE seqio:TASK or seqio:TASK@SPLIT, a registered task in seqio's form of rank classification.
       minimal_pairs: pairs of a held-out text and the same one damaged, so many of each kind.
       evaluations: checkpoints of each run that are kept and evaluated, evenly spaced.
       size: of the model that every arm trains, as of `prune train`.
@@ -93,7 +94,8 @@ def experiment(
       shard_index: of this one, from 0.
       emit: t5x writes a gin file and a command for every run instead of training.
       t5x_pretrain: gin file with model, task and recipe that wants a SELECTION, such as those of gin/pretrain.
-      t5x_finetune: gin file with model, task and recipe of fine-tuning, which every run is then put through.
+      t5x_finetune: gin file with model, task and recipe of fine-tuning, which every run is then put through; the scores of its seqio task come into the table.
+      t5x_finetune_steps: of fine-tuning; by default the 2^18 of T5.
       docs: document that gets the table, between its lines `<!-- experiment NAME -->` and `<!-- end of experiment NAME -->`, where NAME is the last part of output.
 
     Returns:
@@ -143,6 +145,7 @@ def experiment(
         held_out_fraction=held_out_fraction,
         reference_fraction=reference_fraction,
         reference_steps=reference_steps,
+        finetune_steps=t5x_finetune_steps,
         seed=seed,
     )
     runs = runs_of(setting.arms, setting.seeds, only=arm, shard=Shard(shard_index, num_shards))

@@ -151,7 +151,7 @@ def _train_and_score_with(setting: Setting, name: str, size: str) -> None:
         **{**settings, **own},
     )
     score(
-        ["perplexity"],
+        ["perplexity", "el2n"],  # of one forward pass
         output=store,
         **setting.corpus,
         model=[model],

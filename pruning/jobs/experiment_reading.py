@@ -13,6 +13,7 @@ from pruning.experiments.arms import FULL, RANDOM, Run, all_runs, larger_name
 from pruning.experiments.minimal_pairs import CATEGORY
 from pruning.experiments.results import Evaluation, HeldOut, Plan, Results, Task
 from pruning.experiments.summing_up import results_of
+from pruning.jobs.emit_t5x import finetuned_scores
 from pruning.jobs.experiment_run import HELD_OUT, PAIRS, evaluation_folder, is_evaluated, task_file
 from pruning.jobs.experiment_setting import Setting
 
@@ -67,6 +68,7 @@ def command_line(output: str) -> str:
 
 
 def _plan(setting: Setting, tasks: dict[str, Task], larger_size: str | None) -> Plan:
+    from pruning.jobs.experiment_costs import arm_costs
     from pruning.keep_bits import read_selection
 
     kept = {
@@ -82,6 +84,7 @@ def _plan(setting: Setting, tasks: dict[str, Task], larger_size: str | None) -> 
         full=full[0] if full else None,
         random=tuple(a.name for a in setting.arms if a.rule == RANDOM),
         larger=larger_name(larger_size) if larger_size else None,
+        costs=arm_costs(setting),
     )
 
 
@@ -108,6 +111,7 @@ def _evaluations(
                 step=step,
                 held_out=_held_out(os.path.join(there, HELD_OUT)),
                 credits=credits,
+                finetuned=finetuned_scores(setting, run) if step == setting.num_steps else {},
             ),
             tasks,
         )

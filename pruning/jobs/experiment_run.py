@@ -14,11 +14,18 @@ HELD_OUT, PAIRS = "held_out", "pairs"
 def do_run(setting: Setting, run: Run) -> None:
     """Trains and evaluates, or goes on where an earlier call stopped."""
     from models.checkpoints import t5x_orbax
+    from pruning.jobs.emit_t5x import gin_file
     from pruning.jobs.train import train
 
     size = setting.arm(run.arm).size or setting.size
     model = os.path.join(setting.run_folder(run), "model")
-    if setting.num_steps not in t5x_orbax.steps(model):
+    by_t5x = gin_file(setting, run)
+    is_trained = setting.num_steps in t5x_orbax.steps(model)
+    if not is_trained and os.path.exists(by_t5x):
+        print(
+            f"t5x trains this run, and has not finished it: python -m t5x.train --gin_file={by_t5x}"
+        )
+    elif not is_trained:
         train(
             output=model,
             **setting.corpus,
@@ -57,6 +64,7 @@ def evaluate(setting: Setting, checkpoint: str, folder: str) -> None:
     how = {
         "model": [checkpoint],
         "vocabulary": vocabulary(setting),
+        "objective": setting.training["objective"],
         "window": setting.training["window"],
         "dtype": setting.training["dtype"],
     }
@@ -80,7 +88,8 @@ def evaluate(setting: Setting, checkpoint: str, folder: str) -> None:
 def _ask(setting: Setting, tasks: Sequence[str], checkpoint: str, folder: str) -> None:
     from etils import epath
 
-    from pruning.experiments.rank_classification import option_nlls, read_questions
+    from pruning.experiments.rank_classification import option_nlls
+    from pruning.jobs.questions import open_questions
     from pruning.jobs.scoring_model import open_scoring_model
     from pruning.publishing import publish_bytes
     from pruning.scorers import make_scorers
@@ -89,7 +98,7 @@ def _ask(setting: Setting, tasks: Sequence[str], checkpoint: str, folder: str) -
         [checkpoint],
         make_scorers(["perplexity"]),
         vocabulary=vocabulary(setting),
-        objective=None,
+        objective=setting.training["objective"],
         window=setting.training["window"],
         row_length=None,
         batch_rows=None,
@@ -97,7 +106,7 @@ def _ask(setting: Setting, tasks: Sequence[str], checkpoint: str, folder: str) -
     )
     os.makedirs(folder, exist_ok=True)
     for task in tasks:
-        questions, digest = read_questions(setting.tasks[task])
+        questions, digest = open_questions(setting.tasks[task])
         nlls = option_nlls(
             questions,
             vocabulary=model.vocabulary,
@@ -116,7 +125,7 @@ def _ask(setting: Setting, tasks: Sequence[str], checkpoint: str, folder: str) -
 
 def how_it_reads(objective):
     """How a model that was trained by an objective reads a context and an option."""
-    from pruning.objectives import SpanCorruption
+    from pruning.span_corruption import SpanCorruption
 
     if not getattr(objective, "has_encoder", True):
         return "prefix"

@@ -22,11 +22,12 @@ class Setting:
       learning_rates: by size.
       size: of the model in every arm.
       evaluations: checkpoints of each run that are evaluated, evenly spaced.
-      tasks: file by `CATEGORY/NAME`.
+      tasks: file, or seqio task, by `CATEGORY/NAME`.
       minimal_pairs: of each kind of damage.
       held_out: folder of a selection, or None to draw one.
       held_out_fraction, reference_fraction: of the documents.
       reference_steps: of a reference model.
+      finetune_steps: that t5x fine-tunes every run.
       seed: of the splits, the pairs and the reference models.
     """
 
@@ -50,6 +51,7 @@ class Setting:
     held_out_fraction: float
     reference_fraction: float
     reference_steps: int
+    finetune_steps: int
     seed: int
 
     def __post_init__(self) -> None:
@@ -80,6 +82,11 @@ class Setting:
     @property
     def num_steps(self) -> int:
         return self.training["num_steps"]
+
+    @property
+    def finetuned_steps(self) -> int:
+        """At the end of fine-tuning: t5x counts on."""
+        return self.num_steps + self.finetune_steps
 
     @property
     def checkpoint_period(self) -> int:
@@ -169,12 +176,14 @@ def named(words: Sequence[str]) -> dict[str, str]:
 
 
 def named_tasks(words: Sequence[str]) -> dict[str, str]:
-    """Reads `[CATEGORY/]NAME=FILE`; without a category it is `tasks`.
+    """Reads `[CATEGORY/]NAME=FILE` or `=seqio:TASK`; without a category it is `tasks`.
 
     Raises:
       ValueError: a word is of another form, or two have one name.
     """
     if unnamed := [word for word in words if "=" not in word]:
-        raise ValueError(f"--tasks {unnamed[0]} is not NAME=FILE or CATEGORY/NAME=FILE.")
+        raise ValueError(
+            f"--tasks {unnamed[0]} is not NAME=FILE or CATEGORY/NAME=FILE, where a seqio task may stand for FILE."
+        )
     files = named(words)
     return {name if "/" in name else f"tasks/{name}": file for name, file in files.items()}

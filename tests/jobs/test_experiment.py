@@ -6,6 +6,7 @@ import sys
 import types
 
 import gin
+import jax
 import pytest
 
 from models.checkpoints import load_model
@@ -102,6 +103,25 @@ def test_every_checkpoint_is_evaluated(whole):
         read_section(str(whole / "t5x"))
 
 
+def test_costs_are_those_of_what_is_read(whole):
+    costs = json.loads((whole / "results.json").read_text())["plan"]["costs"]
+    full, half, low = (costs[arm] for arm in ("full", "random50", "low50"))
+    assert [cost["documents"] for cost in (full, half, low)] == [40, 20, 20]
+    # A token of bytes is a byte.
+    assert (
+        half["tokens"]
+        == read_selection(whole / "selections/random50_seed0").info["counts"]["kept_bytes"]
+    )
+    assert half["epochs"] == pytest.approx(4 * 2 * 32 / half["tokens"])
+    params = load_model(whole / "arms/full/seed0/model/checkpoint_4").params
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert full["flops"] == 6 * parameters * 4 * 2 * 32
+    # Two of four steps to train it, and a third of a step for as many tokens of the pool.
+    trained, scored = full["flops"] / 2, 2 * parameters * full["tokens"]
+    assert [cost["reference_flops"] for cost in (full, half)] == [0, 0]
+    assert low["reference_flops"] == pytest.approx(trained + scored)
+
+
 def test_an_arm_killed_in_training_or_evaluation_ends_at_the_same_loss(
     corpus, whole, tmp_path, monkeypatch
 ):
@@ -159,6 +179,12 @@ def test_a_second_call_does_only_what_is_missing(corpus, whole, monkeypatch):
         run(corpus, whole, num_steps=8)
 
 
+def test_a_seed_may_be_added_and_is_another_run(corpus, whole):
+    run(corpus, whole, seeds=(0, 1), arm=("full",))
+    assert digest(whole, seed=1) != digest(whole, seed=0)
+    run(corpus, whole, stage="read")
+
+
 def test_the_table_goes_into_a_document(corpus, whole, tmp_path):
     document = tmp_path / "docs.md"
     document.write_text("<!-- experiment small -->\n<!-- end of experiment small -->\n")
@@ -204,10 +230,12 @@ def test_t5x_gets_a_gin_file_and_a_command_for_every_run(corpus, whole, monkeypa
         t5x_finetune="glue.gin",
         arm=("low50", "full"),
     )
+    run(corpus, whole, emit="t5x", t5x_pretrain="base.gin", arm=("random50",))
     commands = (whole / "t5x/commands.sh").read_text().splitlines()
     assert [os.path.basename(c.partition("--gin_file=")[2]) for c in commands[1:]] == [
         "full_seed0.gin",
         "full_seed0_finetuned.gin",
+        "random50_seed0.gin",
         "low50_seed0.gin",
         "low50_seed0_finetuned.gin",
     ]
@@ -224,15 +252,26 @@ def test_t5x_gets_a_gin_file_and_a_command_for_every_run(corpus, whole, monkeypa
     package.utils = utils
     monkeypatch.setitem(sys.modules, "t5x", package)
     monkeypatch.setitem(sys.modules, "t5x.utils", utils)
+    script = types.ModuleType("__main__")
+    script.train = lambda eval_period=1: None
+    script.train.__module__ = "__main__"
+    monkeypatch.setitem(sys.modules, "__main__", script)
     gin.clear_config()
     gin.add_config_file_search_path(str(whole / "t5x"))
     try:
         gin.parse_config_file(str(whole / "t5x/low50_seed0.gin"))
         assert gin.query_parameter("SELECTION/macro.value") == str(whole / "selections/low50")
         assert gin.query_parameter("TRAIN_STEPS/macro.value") == 4
+        assert gin.query_parameter("VOCABULARY_FILE/macro.value") == "bytes"
+        assert gin.query_parameter("VOCABULARY_ROWS/macro.value") == 384
+        # t5x refuses periods of which neither is a multiple of the other.
+        assert gin.query_parameter("train_script.train.eval_period") == 2
+        assert gin.query_parameter("SaveCheckpointConfig.period") == 2
         gin.clear_config()
         gin.parse_config_file(str(whole / "t5x/low50_seed0_finetuned.gin"))
         start = str(whole / "arms/low50/seed0/model/checkpoint_4")
         assert gin.query_parameter("INITIAL_CHECKPOINT_PATH/macro.value") == start
+        assert gin.query_parameter("TRAIN_STEPS/macro.value") == 4 + 262_144
+        assert gin.query_parameter("TRAIN_STEPS_RELATIVE/macro.value") is None
     finally:
         gin.clear_config()

@@ -14,7 +14,13 @@ from pruning.jobs.run_job import gin_root
 
 DESIGNS = sorted((gin_root() / "gin/experiments").glob("*.gin"))
 # As the tables of docs/experiments.md have it.
-RUNS = {"small": 24, "less_is_more": 111, "perplexed_by_perplexity": 26, "data_efficient": 32}
+RUNS = {
+    "small": 24,
+    "own_text": 21,
+    "less_is_more": 111,
+    "perplexed_by_perplexity": 26,
+    "data_efficient": 32,
+}
 
 
 @pytest.mark.parametrize("path", DESIGNS, ids=lambda path: path.stem)

@@ -130,6 +130,25 @@ def test_a_curve_has_the_steps_that_all_seeds_have():
     assert results_of(missing, PLAN).curves["loss"]["full"].steps == (200,)
 
 
+def test_scores_after_fine_tuning_are_those_that_all_seeds_have():
+    found = [
+        dataclasses.replace(e, finetuned={"cola mcc": 0.5 + 0.25 * e.seed, "rte": 1.0})
+        if (e.arm, e.step) == ("low50", 200)
+        else dataclasses.replace(e, finetuned={"rte": 1.0} if e.seed else {})
+        for e in an_experiment()
+    ]
+    results = results_of(found, PLAN)
+    low = row(results, "low50").finetuned
+    assert set(low) == {"cola mcc", "rte"}
+    assert low["cola mcc"].value == 0.75
+    assert low["cola mcc"].spread == pytest.approx(0.25)
+    assert low["cola mcc"].low < 0.75 < low["cola mcc"].high
+    assert row(results, "full").finetuned == {}
+    shown = tables(results)[-1]
+    assert (shown.title, shown.head) == ("After fine-tuning, scores of t5x", ("arm", *low))
+    assert shown.rows[2][2] == "1.000 ± 0.000"
+
+
 def test_an_arm_that_lacks_a_task_has_no_overall_accuracy():
     found = [
         dataclasses.replace(e, credits={"a/one": e.credits["a/one"]}) if e.arm == "low50" else e
@@ -147,9 +166,11 @@ def test_the_order_of_evaluations_does_not_matter(results):
 def test_findings_say_what_separates_and_what_disagrees(results):
     said = "\n".join(findings(results))
     assert "low50 against random50: worse in held-out loss (+0.500 nats" in said
-    assert "disagree: low50 is worse than random50 by loss and better by accuracy" in said
-    assert "disagree: low50 is worse than full by loss and better by accuracy" in said
-    assert "disagree: random50" not in said
+    # Two of eight questions more are more than chance, one is not.
+    assert "disagree: low50 is worse than random50 by loss and better by accuracy. Choose" in said
+    doubt = "disagree, though not both by more than chance: low50 is worse than full by loss and"
+    assert doubt in said
+    assert "random50 is" not in said
 
 
 def test_what_does_not_separate_is_said():
@@ -158,14 +179,18 @@ def test_what_does_not_separate_is_said():
     found = results_of(same, PLAN)
     low, random = row(found, "low50"), row(found, "random50")
     assert separates(low, random, "loss") is False
-    assert "low50 against random50: no different in held-out loss" in "\n".join(findings(found))
+    assert "low50 against random50: not separated in held-out loss" in "\n".join(findings(found))
     assert tables(found)[0].rows[2][7] == "no"
 
 
 def test_one_seed_separates_nothing():
     found = results_of([e for e in an_experiment() if e.seed == 0], PLAN)
     assert separates(row(found, "low50"), row(found, "random50"), "loss") is None
-    assert "cannot be told from random50: with 1 seed" in "\n".join(findings(found))
+    said = "\n".join(findings(found))
+    assert "cannot be told from random50: with 1 seed" in said
+    assert "disagree: low50" not in said
+    assert "disagree, and of one seed nobody knows whether by more than chance: low50 is" in said
+    assert "though not both by more than chance" not in said
 
 
 def test_the_table_has_every_arm_and_the_page_every_table(results):
