@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import seqio
 import tensorflow as tf
 
-from pruning.objectives import SpanCorruption
+from pruning.span_corruption import SpanCorruption
 
 # T5's own numbers: longer documents give one random chunk, and so many are joined before they
 # are cut into segments, so that few segments are shorter than the model's input.

@@ -9,6 +9,7 @@ from absl import logging
 
 from pruning.keep_bits import Selection, read_selection
 from pruning.sources.files import absolute
+from pruning.wording import plural
 from seqio_tasks.guards import GuardedFile, check_files, match_files
 from seqio_tasks.kept_records import KeptFile, kept_records
 from seqio_tasks.layout import Layout, check_stable_rows, source_layout
@@ -126,14 +127,14 @@ class PrunedSource(seqio.DataSource):
         check_files(selection, layout, files[shares.index :: shares.num_shards])
         logging.info(
             "Selection %s keeps %s of %s documents in its files; split %r of %r reads %s of them, "
-            "from %s files.",
+            "from %s.",
             self.folder,
             f"{selection.num_kept:,}",
             f"{selection.num_rows:,}",
             split,
             self.name,
             f"{sum(f.num_kept(selection) for f in files):,}",
-            f"{len(files):,}",
+            plural(len(files), "file"),
         )
         kept = [
             KeptFile(

@@ -8,7 +8,7 @@ import pytest
 import seqio
 import tensorflow as tf
 
-from pruning.objectives import SpanCorruption
+from pruning.span_corruption import SpanCorruption
 from seqio_tasks import denoising
 from seqio_tasks.denoising import noise_mask, prefix_lm, span_corruption
 

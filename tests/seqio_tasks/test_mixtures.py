@@ -13,6 +13,9 @@ from small_corpora import (
     write_texts,
 )
 
+from pruning.jobs.make_selection import select
+from pruning.jobs.score import score
+from pruning.score_store import open_store
 from seqio_tasks import open_seqio_source, pruned_mixture, pruned_task
 from seqio_tasks.mixtures import mixing_rates, mixing_table
 
@@ -54,6 +57,19 @@ def with_tokens(selection, kept_tokens):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"counts": kept_tokens}))
 
 
+def scores_by_text(name, store):
+    source = open_seqio_source(f"seqio:{name}")
+    return {
+        document.text.decode(): score
+        for unit, table in store.tables(["random"])
+        for document, score in zip(
+            source.read(unit.file, unit.first_row, unit.num_rows),
+            table["random"].to_pylist(),
+            strict=True,
+        )
+    }
+
+
 def test_the_mixture_reads_what_its_selections_keep(base, selections):
     folder, chosen = selections
     name = pruned_mixture(base, folder)
@@ -68,6 +84,28 @@ def test_the_mixture_reads_what_its_selections_keep(base, selections):
         selection = next(s for n, s in chosen.items() if task.name.startswith(n))
         source = open_seqio_source(f"seqio:{task.base.name}")
         assert sorted(read_texts(task.name)) == sorted(kept_texts(source, selection))
+
+
+def test_one_threshold_by_prune_select_prunes_the_mixture(base, tmp_path):
+    """From scores to the documents that training sees: those with the lowest scores of all."""
+    stores = {name: tmp_path / "scores" / name for name in LENGTHS}
+    for name, store in stores.items():
+        score(["random"], f"seqio:{name}", str(store))
+    folder = tmp_path / "together"
+    select(
+        [f"{name}={store}" for name, store in stores.items()],
+        str(folder),
+        keep="low",
+        fraction=0.3,
+        together=True,
+    )
+    mixture = seqio.MixtureRegistry.get(pruned_mixture(base, folder))
+    assert sum(row.kept for row in mixing_rates(mixture)) == 0.3 * 150
+    scores = {name: scores_by_text(name, open_store(store)) for name, store in stores.items()}
+    threshold = sorted(s for of_task in scores.values() for s in of_task.values())[44]
+    for task in mixture.tasks:
+        expected = {t for t, s in scores[task.base.name].items() if s <= threshold}
+        assert set(read_texts(task.name)) == expected
 
 
 def test_folders_can_be_named_and_a_task_left_whole(base, selections):

@@ -57,13 +57,14 @@ def test_causal_lm_predicts_every_document(vocabulary, tfrecords):
     assert found == sorted(text(i, row) for i, n in enumerate(FILES) for row in range(n))
 
 
-def test_c4_is_read_from_tfds(tmp_path, vocabulary):
+@pytest.mark.parametrize("config", ["en", "realnewslike", "webtextlike"])
+def test_c4_is_read_from_tfds(tmp_path, vocabulary, config):
     write_tfds(tmp_path, {"train": (20, 30), "validation": (10,)}, name="c4")
-    folder = tmp_path / "c4/realnewslike/3.1.0"
+    folder = tmp_path / f"c4/{config}/3.1.0"
     folder.parent.mkdir()
     (tmp_path / "c4/1.0.0").rename(folder)
-    name = c4_task("realnewslike", vocabulary=vocabulary, objective="causal_lm")
-    assert name == "c4_realnewslike_causal_lm"
+    name = c4_task(config, vocabulary=vocabulary, objective="causal_lm")
+    assert name == f"c4_{config}_causal_lm"
     seqio.set_tfds_data_dir_override(str(tmp_path))
     try:
         assert len(read(name)) == 50

@@ -99,8 +99,7 @@ def test_the_recipe_is_that_of_the_papers(run_as_script):
     """Batch 1024 x 512, 1 million steps, 1 / sqrt(max(step, 10,000)), Adafactor."""
     import gin
 
-    module = run_as_script("train")
-    gin.external_configurable(module.train, module="t5x.train")
+    run_as_script("train")
     files = ["gin/pretrain/t5_1_1_small_c4.gin"]
     parse(files, ['SELECTION = "s"', 'MODEL_DIR = "m"'])
     rate = gin.get_configurable("utils.create_learning_rate_scheduler")()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import seqio
 from test_documents_seen import corpus as corpus  # a fixture
+from test_documents_seen import document, select, write_corpus
 
 from models.checkpoints import t5x_orbax
 from models.checkpoints.optimizer_state import to_param_states
@@ -21,17 +22,22 @@ FILES = [
     "gin/pretrain/pruned_task.gin",
 ]
 SMALL = """
+from __gin__ import dynamic_registration
+import __main__ as train_script
+from t5x import utils
+from t5x.examples.t5 import network
+
 VOCABULARY_FILE = "bytes"
 VOCABULARY_ROWS = 384
 BASE = "base"
 TASK_FEATURE_LENGTHS = {"inputs": 16, "targets": 16}
 BATCH_SIZE = 2
 train/utils.DatasetConfig.pack = False
-train.train_eval_dataset_cfg = None
+train_script.train.train_eval_dataset_cfg = None
 utils.SaveCheckpointConfig.period = 2
 network.T5Config.num_encoder_layers = 1
 network.T5Config.num_decoder_layers = 1
-""".strip().splitlines()
+"""
 
 
 @pytest.fixture
@@ -39,18 +45,38 @@ def train(corpus, tmp_path, run_as_script):
     """Runs t5x.train in this process, and returns the last step and state."""
     from test_gin_files import parse
 
-    def run(folder, steps, bindings=()):
+    def run(folder, steps, bindings=(), files=FILES):
         import gin
 
         gin.clear_config(clear_constants=True)
         module = run_as_script("train")
-        configurable = gin.external_configurable(module.train, module="t5x.train")
         gin.external_configurable(other_vocabulary)
+        (tmp_path / "small.gin").write_text(SMALL)
         where = [f'SELECTION = "{tmp_path}/selection"', f'MODEL_DIR = "{tmp_path}/{folder}"']
-        parse(FILES, [*SMALL, *where, f"TRAIN_STEPS = {steps}", *bindings])
-        return configurable()
+        steps = f"TRAIN_STEPS = {steps}"
+        parse([*files, str(tmp_path / "small.gin")], [*where, steps, *bindings])
+        return gin.get_configurable(module.train)()
 
     return run
+
+
+@pytest.fixture
+def trained_on(monkeypatch):
+    """The documents of all batches that `t5x.train` trains on, as they come."""
+    from t5x import trainer
+
+    documents, whole = [], trainer.BaseTrainer.train
+    vocabulary = seqio.ByteVocabulary()
+
+    def note(batch):
+        documents.extend(vocabulary.decode(row) for row in batch["decoder_target_tokens"].tolist())
+        return batch
+
+    def noting(self, batch_iter, num_steps, start_step=None):
+        return whole(self, map(note, batch_iter), num_steps, start_step)
+
+    monkeypatch.setattr(trainer.BaseTrainer, "train", noting)
+    return documents
 
 
 def other_vocabulary():
@@ -95,6 +121,32 @@ def test_t5x_restores_parameters_and_optimizer_of_our_trainer(train, tmp_path):
     expected = {"target": params, "param_states": to_param_states(optimizer)}
     found = {"target": restored["target"], "param_states": restored["state"]["param_states"]}
     jax.tree.map(np.testing.assert_array_equal, found, jax.tree.map(np.asarray, expected))
+
+
+def test_a_mixture_of_two_pruned_tasks_trains(train, corpus, trained_on, tmp_path, caplog):
+    from seqio_tasks.pretraining import text_task
+
+    _, selection, kept = corpus
+    write_corpus(tmp_path / "other", tag="x")
+    files = {"train": f"{tmp_path}/other/*.tfrecord"}
+    text_task("other", tfrecords=files, vocabulary="bytes", objective="causal_lm")
+    kept_other = select(tmp_path / "other_selection", "other")
+    seqio.MixtureRegistry.add("mix", [("base", 1.0), ("other", 1.0)])
+    selections = {"base": str(selection), "other": f"{tmp_path}/other_selection"}
+    caplog.set_level("INFO", logger="absl")
+    train(
+        "mixed",
+        20,
+        ['BASE = "mix"', f"SELECTIONS = {selections}", "utils.SaveCheckpointConfig.period = 20"],
+        files=[*FILES[:2], "gin/pretrain/pruned_mixture.gin"],
+    )
+    of_both = [
+        {document(i, r, tag) for i, rows in enumerate(of_task) for r in rows}
+        for tag, of_task in (("", kept), ("x", kept_other))
+    ]
+    assert set(trained_on) <= of_both[0] | of_both[1]
+    assert all(set(trained_on) & of_task for of_task in of_both)
+    assert "Mixture mix.base." in caplog.text
 
 
 @pytest.mark.parametrize(
