@@ -11,11 +11,13 @@ from setting import Setting
 from pruning.documents import cut_into_units
 from pruning.jobs.open_source import open_source
 from pruning.jobs.scoring_model import ScoringModel, embedding_size, open_scoring_model
+from pruning.manifests import make_manifest
 from pruning.prepared_units import Preparation, prepare
 from pruning.prompts import Question
-from pruning.score_store import create_or_continue, make_manifest
+from pruning.score_store import create_or_continue
 from pruning.scorers import Scorer, make_scorers
-from pruning.scoring import Throughput, score_units
+from pruning.scoring import score_units
+from pruning.throughput import Throughput
 
 
 class Asked(NamedTuple):

@@ -1,21 +1,17 @@
 """The models and score stores of the table of scorers, each by one command, and how fast they are."""
 
-import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import shlex
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
-from unittest import mock
 
+from etils import epath
 from planted import LABELS
 
-from pruning import rescoring, scoring
 from pruning.cli import main as prune
-from pruning.scoring import Throughput
+from pruning.run_costs import read_costs
 
 # Rows per unit: the first unit is for compiling, the others are timed.
 UNIT_ROWS = 256
@@ -119,7 +115,7 @@ class Speed:
     """How fast a run was on this machine.
 
     Attributes:
-        documents_per_second: By the scoring loop's own measure; NaN if nothing was left to do.
+        documents_per_second: Of the last run that had something to score, by its own measure.
         learning_seconds: Of `prune fit`, whole; 0 where nothing is learnt.
     """
 
@@ -164,36 +160,15 @@ def _score(run: Run, output: pathlib.Path) -> Speed:
     command += f" --model{models}" if models else ""
     if run.models:
         _prune(f"{command} --sample 0.01", output)
-    with _throughput() as done:
-        _prune(command, output)
-    (loop,) = done
-    rate = loop.documents / loop.seconds if loop.documents else float("nan")
-    return Speed(documents_per_second=rate, learning_seconds=learning_seconds)
+    _prune(command, output)
+    *_, cost = read_costs(epath.Path(store))
+    return Speed(documents_per_second=cost.documents_per_second, learning_seconds=learning_seconds)
 
 
 def _prune(command: str, output: pathlib.Path) -> None:
     command = command.format(output=output)
     print(f"\n$ prune {command}", flush=True)
     prune(shlex.split(command))
-
-
-@contextlib.contextmanager
-def _throughput() -> Iterator[list[Throughput]]:
-    """What the scoring loops within say of themselves, which the jobs keep to themselves."""
-    done: list[Throughput] = []
-
-    def noting(loop: Callable[..., Throughput]) -> Callable[..., Throughput]:
-        def noted(*args: Any, **kwargs: Any) -> Throughput:
-            done.append(loop(*args, **kwargs))
-            return done[-1]
-
-        return noted
-
-    with (
-        mock.patch.object(scoring, "score_units", noting(scoring.score_units)),
-        mock.patch.object(rescoring, "rescore_units", noting(rescoring.rescore_units)),
-    ):
-        yield done
 
 
 def machine() -> str:

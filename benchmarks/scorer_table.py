@@ -128,7 +128,8 @@ def score_values(stores: SeveralStores, expression: str) -> np.ndarray:
     """What `prune select --score` ranks by, [N]; NaN where there is none."""
     parsed = parse_expression(expression, stores.scores)
     ranked = rank_documents(stores, parsed, Rule(keep="high", fraction=1.0), None)
-    return np.concatenate([chunk.score_N for chunk in ranked.chunks()()])
+    chunks = stores.each(ranked.chunk, ranked.places, "read scores")
+    return np.concatenate([chunk.score_N for chunk in chunks])
 
 
 def speed_row(run: Run, speed: Speed, output: pathlib.Path) -> SpeedRow:

@@ -13,6 +13,7 @@ whole project:
     R, B  rows and buckets of an LSH sketch
     K  clusters, too                 G  groups of them
     I, J  documents of two tiles
+    U  units of work                 X  devices of a mesh
 """
 
 __version__ = "0.1.0"

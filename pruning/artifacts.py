@@ -18,8 +18,8 @@ import numpy as np
 from etils import epath
 
 from pruning.documents import Unit
+from pruning.manifests import NOT_COMPARED
 from pruning.publishing import publishing
-from pruning.score_store import NOT_COMPARED
 from pruning.scorers.scorer import Artifact, Corpus, Learner
 
 FORMAT = "t5x-pruning fitted"

@@ -69,8 +69,8 @@ def stretches(rule: Rule, wanted_G: np.ndarray, total_G: np.ndarray) -> tuple[np
     return surplus_G // 2, surplus_G // 2 + wanted_G
 
 
-def parse_quota(words: Sequence[str]) -> dict[str, float]:
-    """Reads `web=0.5 code=0.2`.
+def parse_quota(words: Sequence[str], flag: str = "--quota") -> dict[str, float]:
+    """Reads `web=0.5 code=0.2`, which were given as `flag`.
 
     Raises:
       ValueError: a word is not NAME=SHARE, or a name comes twice.
@@ -84,7 +84,7 @@ def parse_quota(words: Sequence[str]) -> dict[str, float]:
             value = math.nan
         if not name or math.isnan(value) or name in quota:
             raise ValueError(
-                f"--quota takes NAME=SHARE, each name once, such as web=0.5 code=0.2; got {word!r}."
+                f"{flag} takes NAME=SHARE, each name once, such as web=0.5 code=0.2; got {word!r}."
             )
         quota[name] = value
     return quota

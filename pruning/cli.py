@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 
 import pruning
-from pruning.jobs.run_job import JOBS, add_job_parser, run, split_gin_bindings
+from pruning.jobs.arguments import required_parameters
+from pruning.jobs.run_job import JOBS, add_job_parser, job_function, run, split_gin_bindings
 
 HELP = {
     "demo": "everything, on text that this machine has already",
@@ -49,11 +50,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             chosen = subparser
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
-        chosen.error(_unknown(unknown[0], [*chosen._option_string_actions]))
+        chosen.error(_unknown(unknown[0], arguments.command, [*chosen._option_string_actions]))
     try:
         run(arguments.command, arguments, bindings)
     except InterruptedError as error:
-        print(f"prune {arguments.command}: {error}", file=sys.stderr)
+        print(f"prune {arguments.command}: {_message(error)}", file=sys.stderr)
         raise SystemExit(128 + signal.SIGTERM) from None
     except (
         ValueError,
@@ -65,9 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ) as error:
         if os.environ.get("PRUNE_TRACEBACK"):
             raise
-        # gin adds the place of the call, which tells a user nothing.
-        message = str(error).partition("\n  In call to configurable")[0]
-        print(f"prune {arguments.command}: {message}", file=sys.stderr)
+        print(f"prune {arguments.command}: {_message(error)}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         print(
@@ -77,9 +76,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(130) from None
 
 
-def _unknown(flag: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(flag.partition("=")[0], known, n=1)
-    return f"unknown argument {flag}." + (f" Did you mean {close[0]}?" if close else "")
+def _message(error: Exception) -> str:
+    """Without the place of the call, which gin adds and which tells a user nothing."""
+    return str(error).partition("\n  In call to configurable")[0]
+
+
+def _unknown(argument: str, command: str, known: Sequence[str]) -> str:
+    if argument.startswith("-"):
+        meant = difflib.get_close_matches(argument.partition("=")[0], known, n=1)
+    else:  # a value whose flag was left out: that of the first that is required
+        flags = [f"--{name}" for name in required_parameters(job_function(command))]
+        meant = [f"{flag} {argument}" for flag in flags if flag in known][:1]
+    return f"unknown argument {argument}." + (f" Did you mean {meant[0]}?" if meant else "")
 
 
 if __name__ == "__main__":

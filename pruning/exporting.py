@@ -23,9 +23,9 @@ from pruning.export_formats import FORMATS, NotTextError, OpenWriter
 from pruning.exported import EXPORT_JSON, Export, ExportedFile, read_export
 from pruning.hashing import text_hash
 from pruning.keep_bits import Selection
+from pruning.manifests import first_difference
 from pruning.progress import Advance
 from pruning.publishing import publish_bytes, publishing
-from pruning.score_store import first_difference
 from pruning.sources.files import file_mark
 
 # Rows read at a time; between two reads the file's place is remembered.

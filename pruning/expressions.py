@@ -80,11 +80,17 @@ class Expression:
         Returns:
           float32 [N]; NaN where a column is NaN, and where the result is not finite.
         """
-        inputs = {name: np.asarray(columns[name], np.float64) for name in self.columns}
         with np.errstate(all="ignore"):
-            value_N = _value(self.tree, inputs, self.fitted).astype(np.float32)
-        # NaN ** 0 is 1: a missing number must not turn into a score.
-        is_value_N = np.isfinite(value_N) & ~_any_nan(inputs)
+            if self.columns == (self.text,):  # nothing to compute
+                value_N = columns[self.text].astype(np.float32, copy=False)
+                is_value_N = np.isfinite(value_N)
+            else:
+                inputs = {name: np.asarray(columns[name], np.float64) for name in self.columns}
+                value_N = _value(self.tree, inputs, self.fitted).astype(np.float32)
+                # NaN ** 0 is 1: a missing number must not turn into a score.
+                is_value_N = np.isfinite(value_N) & ~_any_nan(inputs)
+        if is_value_N.all():
+            return value_N
         return np.where(is_value_N, value_N, np.float32(np.nan))
 
     def is_undefined(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,7 @@ from pruning.prepared_units import Preparation, PreparedUnit, prepare
 from pruning.progress import progress
 from pruning.score_store import ScoreStore
 from pruning.score_tables import By, TablePart
+from pruning.sharding import stop_at_sigterm
 from pruning.sorted_lookup import find
 
 # Ids or hashes shown of the rows that found no document.
@@ -130,22 +131,32 @@ def _each_key_once(table: ScoreTable) -> ScoreTable:
     )
 
 
-def import_units(store: ScoreStore, table: ScoreTable, how: Preparation) -> None:
-    """Writes the units that are not in the store yet.
+def import_units(
+    store: ScoreStore, units: Sequence[Unit], table: ScoreTable, how: Preparation
+) -> None:
+    """Writes those of some units that are not in the store yet.
 
     A row without a partner gets the reason `not_imported`; one whose main score is not
     finite gets `not_finite`.
 
     Raises:
       ValueError: the text of a document is not the one that the table has for its id.
+      InterruptedError: it was asked to end by SIGTERM; the unit it was at is written, and others
+        are left.
     """
-    units, todo = store.units, store.missing_units()
+    written = store.appeared(units)
+    todo = [unit for unit in units if unit not in written]
     rows = sum(unit.num_rows for unit in units)
     rows_done = rows - sum(unit.num_rows for unit in todo)
-    with progress("import", rows, "documents", rows_done) as advance:
+    with (
+        progress("import", rows, "documents", rows_done) as advance,
+        stop_at_sigterm() as stopping,
+    ):
         for unit in todo:
             store.write(unit, _joined(store, table, prepare(unit, how)))
             advance(unit.num_rows)
+            if stopping.is_set() and unit != todo[-1]:
+                raise InterruptedError("Stopped by SIGTERM. The same command goes on.")
 
 
 def _joined(store: ScoreStore, table: ScoreTable, prepared: PreparedUnit) -> pa.Table:

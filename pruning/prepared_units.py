@@ -35,10 +35,12 @@ class Where:
 
     def rows(self, unit: Unit) -> np.ndarray:
         """Which rows of the unit to take, bool [num_rows]."""
-        if unit.file not in self._bits_of:
+        bits = self._bits_of.get(unit.file)
+        if bits is None:
+            bits = self.selection.keep(unit.file)
             self._bits_of.clear()  # units come file by file: one is enough
-            self._bits_of[unit.file] = self.selection.keep(unit.file)
-        keep = self._bits_of[unit.file][unit.first_row :][: unit.num_rows]
+            self._bits_of[unit.file] = bits
+        keep = bits[unit.first_row :][: unit.num_rows]
         return ~keep if self.inverted else keep
 
 
@@ -73,7 +75,7 @@ class PreparedUnit:
 
     Attributes:
       unit: the range of rows; N = unit.num_rows.
-      facts: the columns of `score_store.FACTS`, each a list or array [N].
+      facts: the columns of `manifests.FACTS`, each a list or array [N].
       fields: the carried source fields, lists [N].
       scorable: indices of the documents that can be scored.
       texts: of these.

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from tqdm import tqdm
 
@@ -31,7 +31,7 @@ def progress(what: str, total: int | None, unit: str, done: int = 0) -> Iterator
       done: units that an earlier run has finished; they do not count for the rate.
     """
     on_terminal = sys.stderr.isatty()
-    with tqdm(
+    with _Bar(
         desc=what,
         total=total,
         initial=done,
@@ -61,6 +61,14 @@ def watched(what: str, corpus: "Corpus") -> Iterator["ScorableDocuments"]:
             advance(len(documents.rows_N))
             left -= len(documents.rows_N)
         advance(left)  # records that cannot be scored
+
+
+class _Bar(tqdm):
+    """A bar that writes `2.50s/steps` where tqdm leaves the space before its unit in."""
+
+    @staticmethod
+    def format_meter(*args: Any, **kwargs: Any) -> str:
+        return tqdm.format_meter(*args, **kwargs).replace("s/ ", "s/")
 
 
 class _OneLineEach:

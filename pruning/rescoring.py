@@ -1,7 +1,7 @@
 """From a store of embeddings to a store of scores: no source is read, no model runs."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,14 @@ import pyarrow as pa
 import pruning
 from pruning.artifacts import corpus_digest
 from pruning.documents import DocumentId, Unit
+from pruning.manifests import FACTS, make_manifest
 from pruning.progress import progress
-from pruning.score_store import FACTS, ScoreStore, make_manifest
+from pruning.score_store import ScoreStore
 from pruning.scorers import Scorer
-from pruning.scoring import HOPELESS_DOCUMENTS, Throughput, score_columns
+from pruning.scoring import HOPELESS_DOCUMENTS, score_columns
 from pruning.sharding import stop_at_sigterm
 from pruning.stored_embeddings import StoredEmbeddings
+from pruning.throughput import Throughput
 
 # Of the embeddings' manifest, what also holds for scores made of them.
 INHERITED = ("where", "max_document_bytes")
@@ -48,7 +50,11 @@ def rescoring_manifest(
 
 
 def rescore_units(
-    store: ScoreStore, embeddings: StoredEmbeddings, *, scorers: Sequence[Scorer]
+    store: ScoreStore,
+    embeddings: StoredEmbeddings,
+    *,
+    scorers: Sequence[Scorer],
+    note: Callable[[Throughput], None] = lambda done: None,
 ) -> Throughput:
     """Scores the units that are not in the store yet, and writes each when it is done.
 
@@ -58,9 +64,11 @@ def rescore_units(
       store: made with `rescoring_manifest`.
       embeddings: of the documents.
       scorers: of the store, in its order.
+      note: told what is done so far, after every unit that is written.
 
     Raises:
-      InterruptedError: it was asked to end by SIGTERM, and the unit it was at is written.
+      InterruptedError: it was asked to end by SIGTERM; the unit it was at is written, and others
+        are left.
     """
     units = embeddings.units
     written = store.appeared(units)
@@ -69,7 +77,7 @@ def rescore_units(
     left = StoredEmbeddings(store=embeddings.store, units=todo)
     done, begun = Throughput(), time.monotonic()
     with (
-        progress("score", rows, "documents", rows - left.num_rows) as advance,
+        progress("score", rows, "records", rows - left.num_rows) as advance,
         stop_at_sigterm() as stopping,
     ):
         for unit, at_N, documents in left.with_rows():
@@ -84,10 +92,11 @@ def rescore_units(
                 "reason": pa.array(reasons, pa.string()),
             }
             store.write(unit, pa.table(arrays).select(store.schema.names))
-            done.documents += unit.num_rows
+            done.documents += len(at_N)
             done.seconds = time.monotonic() - begun
+            note(done)
             advance(unit.num_rows)
-            if stopping.is_set():
+            if stopping.is_set() and unit != todo[-1]:
                 raise InterruptedError("Stopped by SIGTERM. The same command goes on.")
     return done
 

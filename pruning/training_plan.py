@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-# "Perplexed by Perplexity", section on data-constrained pruning: pruning by half helps while
+# "Perplexed by Perplexity", section 3.5 on data-constrained pruning: pruning by half helps while
 # the run repeats its data up to 4 times after pruning, and no longer beyond.
 MOST_EPOCHS = 4
 

@@ -35,9 +35,9 @@ def losses_of_documents(
       A function of a document's id. A document that cannot be scored has no tokens.
     """
     from pruning.jobs import scoring_model
-    from pruning.objectives import OBJECTIVES
     from pruning.prepared_units import Preparation, prepare
     from pruning.scorers import make_scorers
+    from pruning.text_objectives import OBJECTIVES
 
     manifests = [store.manifest for store in stores]
     predicted = [m for m in manifests if m.get("objective", {}).get("name") in OBJECTIVES]

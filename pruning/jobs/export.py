@@ -12,6 +12,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from pruning.wording import plural
+
 if TYPE_CHECKING:
     from pruning.documents import Source, SourceFile
     from pruning.exported import Export, ExportedFile
@@ -136,7 +138,7 @@ def summary(result: "Export") -> str:
         if result.selection_digest
         else ""
     )
-    return f"{result.folder}: {records:,} records in {files:,} files.{empty}{anew}"
+    return f"{result.folder}: {plural(records, 'record')} in {plural(files, 'file')}.{empty}{anew}"
 
 
 def _over_processes(

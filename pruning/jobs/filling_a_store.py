@@ -8,35 +8,49 @@ from etils import epath
 from pruning.documents import Source, SourceFile
 from pruning.score_store import ScoreStore, open_store
 from pruning.sharding import Shard
+from pruning.sources import SEQIO_KINDS, spec_kind
+from pruning.sources.jsonl import JsonlSource
 from pruning.store_counts import count
+from pruning.throughput import Throughput
+from pruning.wording import plural
 
-# Looked at before a run, for a text field that is not there.
+# Looked at before a run, for a field that is not there.
 FIRST_RECORDS = 100
 
 
-def finish(store: ScoreStore, **more: Any) -> dict[str, Any]:
-    """Marks a store as complete if it is, and prints what it holds.
+def finish(
+    store: ScoreStore, done: Throughput | None = None, *, missing: int | None = None, **more: Any
+) -> dict[str, Any]:
+    """Marks a store as complete if it is, and prints what it holds and what this run did.
 
     Args:
       store: to mark.
+      done: by this run.
+      missing: units, if the caller has looked.
       more: to count beside what the store holds.
 
     Returns:
-      The store's counts.
+      The store's counts, and `this_run` if `done` is given.
     """
+    if missing is None:  # before counting: others may write meanwhile
+        missing = len(store.missing_units())
     counts = {**count(store), **more}
-    missing = len(store.missing_units())
     if not missing:
         store.write_success(counts)
     print(_summary(str(store.folder), counts, missing, len(store.units)))
-    return counts
+    if done is None:
+        return counts
+    if done.documents:
+        print(_this_run(done))
+    of_run = {"documents": done.documents, "tokens": done.tokens, "seconds": done.seconds}
+    return {**counts, "this_run": of_run}
 
 
 def print_plan(store: ScoreStore, units: Sequence[Any], shard: Shard) -> None:
     """Says what this process does of a store, and how large its vectors will be."""
     if len(units) < len(store.units):
         print(
-            f"{len(units):,} of {len(store.units):,} units of up to {store.manifest['unit_rows']:,} "
+            f"{len(units):,} of {plural(len(store.units), 'unit')} of up to {store.manifest['unit_rows']:,} "
             f"records, as shard {shard.index} of {shard.count}.",
             flush=True,
         )
@@ -44,7 +58,7 @@ def print_plan(store: ScoreStore, units: Sequence[Any], shard: Shard) -> None:
     rows = sum(unit.num_rows for unit in units)
     if size:
         print(
-            f"Vectors of {size:,} bytes for {rows:,} documents: {size * rows / 1e9:,.1f} GB.",
+            f"Vectors of {size:,} bytes for {plural(rows, 'document')}: {size * rows / 1e9:,.1f} GB.",
             flush=True,
         )
 
@@ -55,7 +69,11 @@ def earlier_store(output: str) -> ScoreStore | None:
 
 
 def look_at_fields(corpus: Source, files: Sequence[SourceFile], text_field: str) -> None:
-    """Refuses a text field that none of the first records has, and names other such fields."""
+    """Refuses a field that none of the first records has, before anything is scored.
+
+    Raises:
+      ValueError: names the field, and where the source can tell the fields that there are.
+    """
     first = next((file for file in files if file.num_rows), None)
     if first is None:
         return
@@ -65,11 +83,19 @@ def look_at_fields(corpus: Source, files: Sequence[SourceFile], text_field: str)
             f"None of the first {FIRST_RECORDS} records of {first.path} has a field {text_field!r}. "
             "Give --text_field the name of the field that holds the text."
         )
-    for name in corpus.describe()["fields"]:
-        if all(document.fields.get(name) is None for document in documents):
-            print(
-                f"None of the first {len(documents)} records of {first.path} has a field {name!r}."
-            )
+    described = corpus.describe()
+    absent = [n for n in described["fields"] if all(d.fields.get(n) is None for d in documents)]
+    names: list[str] | None = None
+    if absent and isinstance(corpus, JsonlSource):
+        names = corpus.field_names(first.path, len(documents))
+    # Other sources have checked that what they carry is there.
+    may_be_absent = bool(names) or spec_kind(described["spec"]) in SEQIO_KINDS
+    for name in absent:
+        message = f"None of the first {len(documents)} records of {first.path} has a field {name!r}"
+        if may_be_absent and name.partition(".")[0] not in (names or ()):
+            known = f": they have {', '.join(names)}" if names else ""
+            raise ValueError(f"{message}{known}. Give --fields names that records have.")
+        print(f"{message} that is not empty.", flush=True)
 
 
 def check_unchanged(corpus: Source, store: ScoreStore) -> None:
@@ -83,9 +109,20 @@ def check_unchanged(corpus: Source, store: ScoreStore) -> None:
             )
 
 
+def _this_run(done: Throughput) -> str:
+    rates = f"{done.documents_per_second:,.1f} documents/s"
+    read = plural(done.documents, "document")
+    if not done.allocated_positions:
+        return f"This run: {read} in {done.seconds:.1f} s ({rates})."
+    return (
+        f"This run: {read}, {done.tokens:,} tokens in {done.seconds:.1f} s ({rates}, "
+        f"{done.tokens_per_second:,.0f} tokens/s), fill {done.fill:.1%}."
+    )
+
+
 def _summary(output: str, counts: dict[str, Any], missing: int, units: int) -> str:
     lines = [
-        f"{output}: {counts['scored']:,} of {counts['rows']:,} documents scored, "
+        f"{output}: {counts['scored']:,} of {plural(counts['rows'], 'document')} scored, "
         f"{counts['n_tokens']:,} tokens."
     ]
     if counts["truncated"]:
@@ -96,7 +133,7 @@ def _summary(output: str, counts: dict[str, Any], missing: int, units: int) -> s
             lines.append(f"  {n:,} {what}: {key}" + (f" (such as {', '.join(ids)})" if ids else ""))
     if missing:
         lines.append(
-            f"  {missing:,} of {units:,} units are still to do, by other shards or by the same command "
+            f"  {missing:,} of {plural(units, 'unit')} still to do, by other shards or by the same command "
             "without --sample."
         )
     return "\n".join(lines)

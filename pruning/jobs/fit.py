@@ -55,6 +55,7 @@ def fit(
     from pruning.jobs.arguments import parse_settings
     from pruning.scorers import SCORERS, is_learner, make_scorers
     from pruning.sharding import Shard
+    from pruning.wording import plural
 
     learners = sorted(name for name, scorer in SCORERS.items() if is_learner(scorer))
     if learner not in learners:
@@ -84,7 +85,7 @@ def fit(
     save_fitted(output, fitted)
     size = sum(array.nbytes for array in fitted.arrays.values())
     print(
-        f"{output}: {learner} of {len(fitted.corpus.units):,} units of {fitted.corpus.name}, "
+        f"{output}: {learner} of {plural(len(fitted.corpus.units), 'unit')} of {fitted.corpus.name}, "
         f"{size / 1e6:,.1f} MB, digest {fitted.digest[:12]}…."
     )
     return fitted.digest

@@ -1,19 +1,23 @@
 """What each forward pass gives a model to read, and what it has the model compute."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jax.sharding import Mesh
 
 from pruning.asked_documents import AskedDocument, ask_about
 from pruning.continuation import Continuation
 from pruning.embedded_documents import EmbeddedDocument
-from pruning.objectives import CausalLM, LongDocuments, Objective, SpanCorruption, make_objective
+from pruning.objectives import LongDocuments, Objective
 from pruning.prompts import Question
 from pruning.scorers import Scorer
 from pruning.scorers.memorization import Memorization
-from pruning.scoring import TokenStatistics
+from pruning.span_corruption import SpanCorruption
+from pruning.text_objectives import CausalLM, make_objective
 from pruning.tokenization import Vocabulary
+
+if TYPE_CHECKING:
+    from models.batch_fn import BatchFn
 
 
 def make_objective_of(
@@ -78,7 +82,7 @@ def make_objective_of(
 
 def make_model_fn(
     scorers: Sequence[Scorer], objective: Objective, config: Any, params: Sequence[Any], mesh: Mesh
-) -> TokenStatistics:
+) -> "BatchFn":
     """The compiled function of a batch that gives what these scorers need.
 
     Args:

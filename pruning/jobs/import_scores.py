@@ -23,6 +23,8 @@ def import_scores(
     unit_rows: int = DEFAULT_UNIT_ROWS,
     max_document_bytes: int = 1_000_000,
     strict: bool = False,
+    num_shards: int = 1,
+    shard_index: int = 0,
 ) -> dict[str, Any]:
     """Joins a table of scores with a source, into a score store like any other.
 
@@ -39,17 +41,22 @@ def import_scores(
       unit_rows: records per unit, which is what a run resumes by.
       max_document_bytes: documents of this size or larger are counted and get no score.
       strict: make the first bad record an error.
+      num_shards: processes that share the store, as in a job array; each reads the whole table.
+      shard_index: of this one, from 0.
 
     Returns:
       The store's counts, as in its _SUCCESS.
     """
     from pruning.importing import import_units, make_table, unused_rows
-    from pruning.jobs.filling_a_store import check_unchanged, earlier_store, finish
+    from pruning.jobs.filling_a_store import check_unchanged, earlier_store, finish, print_plan
     from pruning.jobs.open_source import open_source
+    from pruning.manifests import make_manifest
     from pruning.prepared_units import Preparation
-    from pruning.score_store import create_or_continue, make_manifest
+    from pruning.score_store import create_or_continue
     from pruning.score_tables import read_parts
+    from pruning.sharding import Shard
 
+    shard = Shard(shard_index, num_shards)
     keeps = parse_columns(columns)
     scores = make_table(read_parts(table, [*keeps], by=by, key=key), by)
     corpus = open_source(source, text_field=text_field, fields=fields, split=split)
@@ -78,15 +85,21 @@ def import_scores(
     )
     store = create_or_continue(output, manifest)
     how = Preparation(source=corpus, max_document_bytes=max_document_bytes, strict=strict)
-    import_units(store, scores, how)
+    units = shard.units(store.units, store.units)
+    print_plan(store, units, shard)
+    import_units(store, units, scores, how)
     check_unchanged(corpus, store)
+    if missing := len(store.missing_units()):  # the last process looks at all of them
+        return finish(store, missing=missing)
     unused, first = unused_rows(store, scores)
     if unused == len(scores.key_N):
         raise ValueError(
             f"None of the {unused:,} rows of {table} found a document by {by}, the first of them "
             f"{first[0]}. Is it about this source, and its hash FarmHash Fingerprint64 of the text?"
         )
-    counts = finish(store, table_rows=len(scores.key_N), table_rows_without_document=unused)
+    counts = finish(
+        store, missing=0, table_rows=len(scores.key_N), table_rows_without_document=unused
+    )
     if unused:
         print(
             f"  {unused:,} of {len(scores.key_N):,} rows of the table found no document "

@@ -4,8 +4,10 @@ import os
 from typing import Any
 
 from pruning.jobs.forward_passes import forward_pass_of, make_model_fn
-from pruning.objectives import CausalLM, Objective, SpanCorruption
+from pruning.objectives import Objective
 from pruning.scorers import SCORERS, make_scorers
+from pruning.span_corruption import SpanCorruption
+from pruning.text_objectives import CausalLM
 
 # Of the default prompt in T5's vocabulary: tokens before and after the document, yes and no.
 _PROMPT = (2, 77)

@@ -146,7 +146,12 @@ def check_vocabulary(vocabulary: Vocabulary, name: str, recipe: dict[str, Any], 
 
 def model_config(shape: Config, vocabulary: Vocabulary) -> Config:
     """A size with the vocabulary's ids, padded to a multiple of 128 as T5's 32,100 are to 32,128."""
-    return dataclasses.replace(shape, vocab_size=-(-vocabulary.vocab_size // 128) * 128)
+    return dataclasses.replace(shape, vocab_size=table_rows(vocabulary))
+
+
+def table_rows(vocabulary: Vocabulary) -> int:
+    """Rows of a model's table for a vocabulary: a multiple of 128."""
+    return -(-vocabulary.vocab_size // 128) * 128
 
 
 def _copied(vocabulary: str, folder: epath.Path) -> Vocabulary:

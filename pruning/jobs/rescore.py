@@ -1,6 +1,7 @@
 """`prune score --embeddings`: scores of what a store of embeddings has."""
 
 import os
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ def rescore(
       shard: of the process.
 
     Returns:
-      The store's counts.
+      As `prune score`.
 
     Raises:
       ValueError: a scorer needs more than embeddings, or a file does not fit.
@@ -34,10 +35,12 @@ def rescore(
     from pruning.jobs.filling_a_store import finish, print_plan
     from pruning.jobs.learning import learn
     from pruning.rescoring import rescore_units, rescoring_manifest
+    from pruning.run_costs import noting_cost, this_cpu
     from pruning.score_store import create_or_continue
     from pruning.scorers.density import DensityScorer, spread
     from pruning.stored_embeddings import open_embeddings
 
+    begun = time.monotonic()
     for scorer in scorers:
         if getattr(scorer, "needs", None) or scorer.reads - {"embedding"}:
             raise ValueError(
@@ -51,8 +54,9 @@ def rescore(
     store = create_or_continue(output, rescoring_manifest(there.store, made, learnt))
     part = there.part(shard)
     print_plan(store, part.units, shard)
-    rescore_units(store, part, scorers=made)
-    counts = finish(store)
+    with noting_cost(store.folder, this_cpu(), begun) as note:
+        done = rescore_units(store, part, scorers=made, note=note)
+    counts = finish(store, done)
     column = DensityScorer.columns[0].name
     if column in store.score_columns:
         print(spread(table[column].to_numpy() for _, table in store.tables([column])))

@@ -119,11 +119,7 @@ def run(command: str, arguments: argparse.Namespace, bindings: Sequence[str]) ->
         macro, is_missing, _ = str(error).partition("/macro.value set to `%gin.REQUIRED`")
         if not is_missing:
             raise
-        flag = macro if POSITIONAL.get(command) == macro.lower() else f"--{macro.lower()}"
-        raise ValueError(
-            f"prune {command} needs {flag}, or {macro} bound in a gin file. See "
-            f"`prune {command} --help`."
-        ) from None
+        raise ValueError(_missing(command, macro)) from None
     return gin.get_configurable(job)()
 
 
@@ -140,8 +136,18 @@ def main(command: str) -> None:
     prune([command, *sys.argv[1:]])
 
 
-def _parameter_names(job: Callable[..., Any]) -> list[str]:
+def _missing(command: str, macro: str) -> str:
+    from pruning.scorers import SCORERS
 
+    flag = macro if POSITIONAL.get(command) == macro.lower() else f"--{macro.lower()}"
+    known = f" (one or more of {', '.join(sorted(SCORERS))})" if macro == "SCORERS" else ""
+    return (
+        f"{flag} is missing{known}. Give it, or bind {macro} in a gin file; see "
+        f"`prune {command} --help`."
+    )
+
+
+def _parameter_names(job: Callable[..., Any]) -> list[str]:
     return list(inspect.signature(job).parameters)
 
 

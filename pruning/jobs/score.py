@@ -1,12 +1,15 @@
 """`prune score`: scores for every document of a source."""
 
+import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import pruning
 from pruning.documents import DEFAULT_UNIT_ROWS, cut_into_units
+from pruning.jobs.processes import ends_at_once, this_shard
 
 
+@ends_at_once
 def score(
     scorers: Sequence[str],
     source: str | None,
@@ -62,7 +65,7 @@ def score(
       batch_rows: rows that the model computes at a time; by default what suits the device.
       dtype: of activations, float32 or bfloat16; accumulation is always float32.
       attention: cudnn is a fused kernel of NVIDIA GPUs, in bfloat16 only; not measured yet.
-      model_devices: devices that share a copy of the model; by default one, or as many as its memory needs. Scores are the same within rounding.
+      model_devices: devices that share a copy of the model; by default one, or as many as its memory needs. More than a process has are those of neighbouring processes of --distributed, which then take the same units. Scores are the same within rounding.
       settings: settings of scorers as NAME=VALUE, such as continuation_tokens=16.
       fitted: files of `prune fit`, of scorers that look at the whole corpus first; by default they do so now, and keep what they learn in output.
       text_field: field with the text.
@@ -72,14 +75,14 @@ def score(
       sample: score this share of the units first; a later run without it continues the store.
       num_shards: of processes or jobs that share the units; in any order, also one after the other.
       shard_index: of this one, from 0; unit number i goes to i modulo num_shards.
-      distributed: auto on TPU pods, Slurm and Open MPI, or HOST:PORT of the first process: JAX joins the processes, and ends all when one dies.
+      distributed: auto on TPU pods, Slurm and Open MPI, or HOST:PORT of the first process: JAX joins the processes, and ends all when one dies; a model that exceeds the devices of one is shared by several.
       seed: of the random scorer and of the sample.
       unit_rows: records per unit, which is what a run resumes by.
       max_document_bytes: documents of this size or larger are counted and not scored.
       strict: make the first bad record an error.
 
     Returns:
-      The store's counts, as in its _SUCCESS.
+      The store's counts, as in its _SUCCESS, and `this_run` with its documents, tokens and seconds.
     """
     from pruning.jobs import scoring_model
     from pruning.jobs.arguments import parse_settings
@@ -95,15 +98,18 @@ def score(
     from pruning.jobs.open_question import question_to_ask
     from pruning.jobs.open_source import open_source
     from pruning.jobs.open_where import open_where
-    from pruning.jobs.processes import this_shard
     from pruning.jobs.rescore import rescore
+    from pruning.lockstep import Lockstep
+    from pruning.manifests import make_manifest
     from pruning.prepared_units import Preparation
-    from pruning.score_store import create_or_continue, make_manifest
+    from pruning.run_costs import noting_cost, this_cpu
+    from pruning.score_store import create_or_continue
     from pruning.scorers import check_names, make_scorers
     from pruning.scoring import score_units
     from pruning.sharding import sampled_units
     from pruning.text_corpus import TextCorpus
 
+    begun = time.monotonic()
     check_names(scorers)
     shard = this_shard(num_shards, shard_index, distributed)
     models = [model] if isinstance(model, str) else list(model)
@@ -116,8 +122,7 @@ def score(
     )
     if (source is None) == (embeddings is None):
         raise ValueError(
-            f"prune score reads --source SOURCE or --embeddings STORE, one of the two; got {source} and "
-            f"{embeddings}."
+            f"Give --source SOURCE or --embeddings STORE, one of the two; got {source} and {embeddings}."
         )
     if embeddings is not None:
         if sample is not None or where is not None:
@@ -146,7 +151,7 @@ def score(
         "where": None if rows_taken is None else rows_taken.describe(),
         "max_document_bytes": max_document_bytes,
     }
-    statistics = None
+    statistics, lockstep, devices = None, Lockstep(), this_cpu()
     if forward_pass_of(chosen):
         opened = scoring_model.open_scoring_model(
             models,
@@ -164,6 +169,7 @@ def score(
         )
         how, recorded = opened.prepare_with(how), recorded | opened.describe()
         statistics, batch_rows = opened.token_statistics, opened.batch_rows
+        lockstep, devices = opened.lockstep, opened.devices
     elif vocabulary is not None:
         raise ValueError(
             f"--vocabulary {vocabulary} is given, but none of the scorers {list(scorers)} uses a model."
@@ -188,19 +194,22 @@ def score(
         settings=recorded,
     )
     store = create_or_continue(output, manifest)
+    shard = lockstep.share(shard)
     units = shard.units(sampled_units(store.units, sample, seed), store.units)
     print_plan(store, units, shard)
-    done = score_units(
-        store, units, how=how, scorers=made, model=statistics, batch_rows=batch_rows or 1
-    )
-    check_unchanged(corpus, store)
-    counts = finish(store)
-    if done.allocated_positions:
-        print(
-            f"This run: {done.documents:,} documents, {done.tokens:,} tokens in {done.seconds:.1f} s "
-            f"({done.tokens_per_second:,.0f} tokens/s), fill {done.fill:.1%}."
+    with lockstep.explaining_errors(), noting_cost(store.folder, devices, begun) as note:
+        done = score_units(
+            store,
+            units,
+            how=how,
+            scorers=made,
+            model=statistics,
+            batch_rows=batch_rows or 1,
+            lockstep=lockstep,
+            note=note,
         )
-    return counts
+    check_unchanged(corpus, store)
+    return finish(store, done)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,10 @@ def show(
     from pruning.report.terminal import this_terminal
     from pruning.score_store import open_store
 
+    if losses and not model:
+        raise ValueError(
+            "--losses are those of a model: give --model, as `prune score perplexity` takes it."
+        )
     folders = name_stores([scores] if isinstance(scores, str) else scores)
     stores = {name: open_store(folder) for name, folder in folders.items()}
     corpus = see(stores)
@@ -106,9 +110,10 @@ def _lines(
     characters: int,
     of_document: "Callable[[DocumentId], DocumentLosses] | None",
 ) -> Iterator[str]:
-    from pruning.report.markup import number, plural
+    from pruning.report.markup import number
     from pruning.report.samples import read_shown
     from pruning.report.terminal import printable
+    from pruning.wording import plural
 
     for title, column, samples in found:
         yield terminal.bold(f"── {title} ".ljust(terminal.width, "─"))
@@ -133,7 +138,7 @@ def _lines(
 
 def _shaded(read: "DocumentLosses", terminal: "Terminal", characters: int) -> Iterator[str]:
     """The text of a document with its losses, and what they add up to."""
-    from pruning.report.markup import plural
+    from pruning.wording import plural
 
     tokens, nlls = read.tokens, read.nll
     shown: list[TokenLoss] = []

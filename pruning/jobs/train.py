@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from pruning.documents import DEFAULT_UNIT_ROWS
+from pruning.wording import plural
 
 
 def train(
@@ -96,8 +97,8 @@ def train(
     from pruning.jobs.scoring_model import row_shape
     from pruning.jobs.starting_point import starting_point
     from pruning.jobs.training_recipe import optimizer_and_rate
-    from pruning.objectives import make_objective
     from pruning.prepared_units import Preparation
+    from pruning.text_objectives import make_objective
     from pruning.tokenization import ByteVocabulary
     from pruning.training_batches import TrainingBatches
 
@@ -187,7 +188,7 @@ def train(
             mesh=make_mesh(),
             on_step=on_step,
         )
-    print(f"{output}: {start.name} model, {num_steps:,} steps, in {checkpoint.name}.")
+    print(f"{output}: {start.name} model, {plural(num_steps, 'step')}, in {checkpoint.name}.")
     return os.fspath(checkpoint)
 
 

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 OptimizerName = Literal["adafactor", "adamw", "lion"]
 
-# Peaks for 124M and 125M: "When Less is More", "Perplexed by Perplexity" section 3.
+# Peaks for 124M and 125M: "When Less is More" section 3.1, "Perplexed by Perplexity" section 3.1.
 PEAKS = {"adamw": 1.5e-4, "lion": 2e-4}
 # A cosine's warmup, where nobody says how long: this part of the run.
 WARMUP_SHARE = 0.02

@@ -1,6 +1,7 @@
 """One scorer a file. SCORERS is the only list of them."""
 
 import dataclasses
+import difflib
 import inspect
 import typing
 from collections.abc import Mapping, Sequence
@@ -63,7 +64,11 @@ def check_names(names: Sequence[str]) -> None:
     """
     for name in names:
         if name not in SCORERS:
-            raise ValueError(f"Unknown scorer {name!r}; known are {', '.join(sorted(SCORERS))}.")
+            close = difflib.get_close_matches(name, SCORERS, n=1)
+            meant = f" Did you mean {close[0]}?" if close else ""
+            raise ValueError(
+                f"Unknown scorer {name!r}.{meant} Known are {', '.join(sorted(SCORERS))}."
+            )
     if not names or len(set(names)) < len(names):
         raise ValueError(f"Scorers are {list(names)}; give at least one, and each once.")
     # Each of these has inputs of its own; what needs no model goes with any.

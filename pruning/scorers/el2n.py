@@ -12,7 +12,7 @@ from pruning.scorers.scorer import Column, ScorableDocuments
 class EL2N:
     """Mean over target tokens of the L2 norm of the error vector.
 
-    "When Less is More" section 3.1: EL2N(z) = (1/t) * sum over the t tokens of
+    "When Less is More" section 2.1.2: EL2N(z) = (1/t) * sum over the t tokens of
     || p - y ||_2, p the softmax over the vocabulary, y the one-hot target. Between 0
     and sqrt(2). The paper averages ten reference models of different seeds: give
     several --model. Windows of a long document add up as for perplexity.

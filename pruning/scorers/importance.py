@@ -24,10 +24,10 @@ _COLUMN = Column(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Importance:
-    """DSIR (Xie et al. 2023, arXiv 2302.03169, sections 3 and 4): learns two bags of n-grams.
+    """DSIR (Xie et al. 2023, arXiv 2302.03169): learns two bags of n-grams.
 
     Words and pairs of words are hashed into buckets; p is the share of a corpus's n-grams
-    in each bucket. Section 4 draws documents without replacement with probability
+    in each bucket. The paper draws documents without replacement with probability
     proportional to the importance (Gumbel top-k); the highest are the greedy choice.
 
     Where the paper leaves it open we do as its code does: WordPunct words in lower case

@@ -12,7 +12,7 @@ from pruning.scorers.scorer import Column, ScorableDocuments
 class Memorization:
     """Share of the N tokens after the first M that greedy decoding gets right.
 
-    "When Less is More" section 3.1: score(M, N) = (1/N) * the number of i in 1..N
+    "When Less is More" section 2.1.3: score(M, N) = (1/N) * the number of i in 1..N
     whose token M+i is the model's, with M = N = 32. The model goes on from its own
     tokens, right or wrong. The paper scores sequences of 2,048 tokens; we score the
     beginning of a document, and one of fewer than M + N tokens has no score

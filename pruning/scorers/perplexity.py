@@ -14,8 +14,8 @@ class Perplexity:
 
     `nll` = -(1/n) * sum over the n target tokens of log p(token | what precedes it),
     in nats; perplexity = exp(nll), and every percentile of the one is a percentile
-    of the other. "When Less is More" section 3.1, "Perplexed by Perplexity"
-    Algorithm 1 (which writes it to base 2). Targets are those that T5 is trained
+    of the other. "When Less is More" section 2.1.1, "Perplexed by Perplexity"
+    section 2 (whose Algorithm 1 writes it to base 2). Targets are those that T5 is trained
     on: sentinels and the end of sequence count. The windows of a long document
     add up: their losses and their tokens are summed before the division.
 

@@ -140,7 +140,7 @@ def _matches(pattern: str) -> list[str]:
         bucket = path.partition("/")[0]
         if bucket and not fs.exists(bucket):
             folder_hint = f" There is no bucket {bucket!r}, or no right to look into it."
-        raise FileNotFoundError(
-            f"No file matches {pattern!r} (looked for {absolute(pattern)}).{folder_hint}"
-        )
+        whole = absolute(pattern)
+        looked_for = "" if whole == pattern else f" (looked for {whole})"
+        raise FileNotFoundError(f"No file matches {pattern!r}{looked_for}.{folder_hint}")
     return found

@@ -18,6 +18,11 @@ class JsonlSource(LineSource):
 
     kind = "jsonl"
 
+    def field_names(self, path: str, num_rows: int) -> list[str]:
+        """All fields that some of a file's first records have, in order of appearance."""
+        lines = self._reader(path).read(0, num_rows)
+        return [*dict.fromkeys(name for line in lines if line for name in _parse(line)[0])]
+
     def _line_document(self, row: int, line: bytes) -> Document:
         parsed, reason = _parse(line)
         text = None

@@ -182,4 +182,4 @@ def test_the_command(bare, tmp_path, capsys, monkeypatch):
     ):
         with pytest.raises(SystemExit):
             main(["convert", *argv])
-        assert f"prune convert needs {missing}" in capsys.readouterr().err
+        assert f"prune convert: {missing} is missing" in capsys.readouterr().err

@@ -2,20 +2,21 @@
 
 import json
 import shutil
+import types
 from unittest import mock
 
 import numpy as np
 import pytest
 
 from pruning.jobs.reference_model import find_or_train_vocabulary
-from pruning.jobs.scoring_model import open_scoring_model, row_shape
+from pruning.jobs.scoring_model import _check_spans, open_scoring_model, row_shape
 from pruning.jobs.train import train
-from pruning.objectives import make_objective
+from pruning.manifests import first_difference
 from pruning.packing import RowShape, fill_rows
-from pruning.score_store import first_difference
 from pruning.scorers.el2n import EL2N
 from pruning.scorers.memorization import Memorization
 from pruning.scorers.perplexity import Perplexity
+from pruning.text_objectives import make_objective
 from pruning.tokenization import ByteVocabulary, open_vocabulary, train_vocabulary
 
 TEXTS = [f"{i} times over the lazy dog, and {i * i} more" for i in range(60)]
@@ -174,3 +175,10 @@ def some_batch(opened):
     (tokens,) = opened.vocabulary.encode([TEXTS[3]])
     examples = opened.objective.examples(tokens, 0, {})
     return fill_rows(examples, opened.shape).batches(opened.batch_rows)[0]
+
+
+def test_several_models_do_not_span_processes():
+    mesh = types.SimpleNamespace(is_multi_process=True, shape={"data": 1, "model": 16})
+    _check_spans(mesh, ["one"])
+    with pytest.raises(ValueError, match=r"2 models .* one process only, .* --model_devices 16"):
+        _check_spans(mesh, ["one", "two"])

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from pruning.documents import SourceFile, Unit, cut_into_units
-from pruning.score_store import FACTS, ScoreStore, create_or_continue, make_manifest
+from pruning.manifests import FACTS, make_manifest
+from pruning.score_store import ScoreStore, create_or_continue
 from pruning.scorers.scorer import ScorableDocuments
 
 

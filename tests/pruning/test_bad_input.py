@@ -77,6 +77,8 @@ def expected_of(kind):
 def test_everything_is_counted_with_its_file_and_row(tmp_path, kind, unit_rows):
     source = write_corpus(tmp_path / "corpus", kind)
     counts = score(["random"], source, str(tmp_path / "scores"), unit_rows=unit_rows)
+    this_run = counts.pop("this_run")
+    assert this_run["documents"] >= counts["scored"]
     assert json.loads((tmp_path / "scores" / "_SUCCESS").read_text()) == counts
     reasons, notes = expected_of(kind)
     store = open_store(tmp_path / "scores")
@@ -156,7 +158,18 @@ def test_a_misspelt_text_field_is_seen_before_anything_is_read(tmp_path):
     assert not (tmp_path / "scores").exists()
 
 
-def test_a_carried_field_that_no_record_has_is_named(tmp_path, capsys):
-    path = toy.write_jsonl(tmp_path / "corpus" / "a.jsonl", toy.texts(5))
-    toy.score(["random"], f"jsonl:{path}", tmp_path / "scores", fields=["domian"])
-    assert "None of the first 5 records of a.jsonl has a field 'domian'" in capsys.readouterr().out
+def test_a_misspelt_field_to_carry_is_refused_with_those_that_there_are(tmp_path):
+    path = toy.write_jsonl(tmp_path / "a.jsonl", toy.texts(5), domain=["web"] * 5)
+    expected = (
+        r"None of the first 5 records of a\.jsonl has a field 'domian': they have text, domain"
+    )
+    with pytest.raises(ValueError, match=expected):
+        toy.score(["random"], f"jsonl:{path}", tmp_path / "scores", fields=["domian"])
+    assert not (tmp_path / "scores").exists()
+
+
+def test_a_field_that_is_empty_at_first_is_only_named(tmp_path, capsys):
+    path = toy.write_jsonl(tmp_path / "a.jsonl", toy.texts(150), url=[None] * 149 + ["x"])
+    store = toy.score(["random"], f"jsonl:{path}", tmp_path / "scores", fields=["url"])
+    assert "the first 100 records of a.jsonl has a field 'url' that is" in capsys.readouterr().out
+    assert toy.column(store, "url")[-1] == "x"

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pruning.common_threshold import common_threshold, select_together
-from pruning.score_store import open_store
+from pruning.documents import SourceFile
+from pruning.manifests import difference_in_scores, make_manifest
+from pruning.score_store import create_or_continue, open_store
 
 
 def brute_force(scores, weights, keep, fraction):
@@ -146,9 +148,64 @@ def test_what_is_there_is_not_overwritten(stores, tmp_path):
         select_together(stores, tmp_path / "out", keep="low", fraction=0.5, score="nll")
 
 
+MODEL = {"model": {"name": "a", "digest": "1"}, "vocabulary": {"name": "v", "digest": "2"}}
+
+
+def manifest(**settings):
+    """Of a store of `nll`; settings as `prune score` records them."""
+    files = [SourceFile(path=settings.pop("file", "a"), size=9, mark="m", num_rows=4)]
+    columns = settings.pop("columns", [{"name": "nll", "unit": "nats", "keeps": "low"}])
+    scorers = settings.pop("scorers", {"perplexity": {}})
+    source = {"spec": "jsonl:x", "fields": []}
+    return make_manifest(
+        files=files,
+        source=source,
+        unit_rows=7,
+        scorers=scorers,
+        columns=columns,
+        settings=MODEL | settings,
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"model": {"name": "a", "digest": "9"}}, 'model.digest is "9" there and "1" here'),
+        ({"vocabulary": {"digest": "9"}}, 'vocabulary.digest is "9" there'),
+        (
+            {"objective": {"name": "causal_lm"}},
+            r'objective is \{"name": "causal_lm"\} there and null',
+        ),
+        ({"scorers": {"perplexity": {"per": "byte"}}}, 'scorers.perplexity.per is "byte" there'),
+        ({"columns": [{"name": "nll", "unit": "bits"}]}, 'columns.nll.unit is "bits" there'),
+    ],
+)
+def test_scores_of_different_models_are_not_ranked_together(other, message, tmp_path):
+    for name, settings in (("web", {}), ("books", other)):
+        create_or_continue(tmp_path / name, manifest(**settings))
+    opened = {name: open_store(tmp_path / name) for name in ("web", "books")}
+    with pytest.raises(ValueError, match=rf"books are not comparable with .*web: {message}"):
+        select_together(opened, tmp_path / "out", keep="low", fraction=0.5, score="2 * nll")
+
+
+def test_what_does_not_change_the_score_may_differ(tmp_path):
+    more = [{"name": "nll", "unit": "nats", "keeps": "low"}, {"name": "el2n", "unit": "none"}]
+    books = manifest(
+        file="b",
+        model={"name": "b", "digest": "1"},
+        batch_rows=3,
+        scorers={"el2n": {}, "perplexity": {}, "imported": {"rows": 9, "digest": "d"}},
+        columns=more,
+    )
+    web = manifest(scorers={"imported": {"rows": 8, "digest": "e"}, "perplexity": {}})
+    assert difference_in_scores(web, books, ["nll"]) is None
+    assert difference_in_scores(web, books, ["nll", "el2n"]) is not None
+
+
 def test_wrong_arguments_are_refused(stores):
     (column,) = next(iter(stores.values())).score_columns
     with pytest.raises(ValueError, match=r"keep is 'random' and fraction 0\.5"):
         common_threshold(stores, keep="random", fraction=0.5, score=column)
-    with pytest.raises(ValueError, match="no mixing rate of books; there are rates of web"):
-        common_threshold(stores, keep="low", fraction=0.5, score=column, rates={"web": 1})
+    for rates in ({"web": 1}, {"web": 1, "books": 0}, {"web": 1, "books": 1, "code": 1}):
+        with pytest.raises(ValueError, match=r"rates are web=1.* above 0 for each of web, books"):
+            common_threshold(stores, keep="low", fraction=0.5, score=column, rates=rates)

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import signal
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 import toy
 
+from pruning import importing
 from pruning.hashing import text_hash
+from pruning.jobs import filling_a_store
 from pruning.jobs.import_scores import import_scores
 from pruning.jobs.make_selection import select
 from pruning.keep_bits import read_selection
@@ -69,6 +73,11 @@ def expected(unscored):
 
 def scores(store, name="score"):
     return [None if np.isnan(x) else x for x in toy.column(store, name)]
+
+
+def without_manifest(store):
+    """All files but the one that names the table."""
+    return {path: data for path, data in toy.tree(store.folder).items() if path != "manifest.json"}
 
 
 def success(store):
@@ -149,6 +158,74 @@ def test_any_cut_and_any_stop_give_the_same(tmp_path, source, by):
     (small.folder / "_SUCCESS").unlink()
     again = run(tmp_path, source, records(), name="small", by=by, unit_rows=1)
     assert toy.tree(again.folder) == before
+
+
+def test_shards_in_any_order_fill_one_store(tmp_path, source):
+    # One row finds no document: only who is last can know.
+    rows = [*records(), {"file": "a.jsonl", "row": 9, "score": 1.0, "text": "none"}]
+    whole = run(tmp_path, source, rows, name="whole", unit_rows=1)
+    for index in (2, 0, 2):
+        store = run(
+            tmp_path, source, rows, name="parts", unit_rows=1, num_shards=3, shard_index=index
+        )
+        assert not store.is_complete
+    assert len(store.missing_units()) == 3
+    store = run(tmp_path, source, rows, name="parts", unit_rows=1, num_shards=3, shard_index=1)
+    assert without_manifest(store) == without_manifest(whole)
+    assert success(store)["table_rows_without_document"] == 1
+    with pytest.raises(ValueError, match="--shard_index is 3 and --num_shards 3"):
+        run(tmp_path, source, rows, name="parts", num_shards=3, shard_index=3)
+
+
+def test_sigterm_ends_after_the_unit_in_flight_and_the_next_run_goes_on(
+    tmp_path, source, monkeypatch
+):
+    whole = run(tmp_path, source, records(), name="whole", unit_rows=1)
+
+    def asked_to_end(*args):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return prepare(*args)
+
+    prepare = importing.prepare
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "prepare", asked_to_end)
+        with pytest.raises(InterruptedError, match="Stopped by SIGTERM"):
+            run(tmp_path, source, records(), name="stopped", unit_rows=1)
+    stopped = open_store(tmp_path / "stopped")
+    assert len(stopped.missing_units()) == len(stopped.units) - 1
+    run(tmp_path, source, records(), name="stopped", unit_rows=1)
+    assert without_manifest(stopped) == without_manifest(whole)
+
+
+def test_sigterm_at_the_last_unit_finishes_the_store(tmp_path, source, monkeypatch):
+    def asked_to_end(*args):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return prepare(*args)
+
+    prepare = importing.prepare
+    monkeypatch.setattr(importing, "prepare", asked_to_end)
+    rows = [r for r in records() if r["file"] == "b.jsonl"]
+    one_file = source.replace("*", "b")
+    assert run(tmp_path, one_file, rows).is_complete
+
+
+def test_the_last_unit_of_another_shard_while_this_one_counts(tmp_path, source, monkeypatch):
+    """Who saw units missing leaves the marking to who did not."""
+
+    def count_slowly(store):
+        counts = count(store)
+        if not store.is_complete and store.missing_units():
+            share(1)
+        return counts
+
+    def share(index):
+        run(tmp_path, source, records(), unit_rows=1, num_shards=2, shard_index=index)
+
+    count = filling_a_store.count
+    monkeypatch.setattr(filling_a_store, "count", count_slowly)
+    share(0)
+    counts = success(open_store(tmp_path / "scores"))
+    assert (counts["rows"], counts["table_rows"]) == (8, 8)
 
 
 def test_the_manifest_knows_what_the_table_says_and_not_how(tmp_path, source):

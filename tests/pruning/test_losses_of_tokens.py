@@ -7,10 +7,10 @@ import pytest
 from toy import texts, token_statistics, write_jsonl
 
 from pruning.documents import Unit
-from pruning.objectives import make_objective
 from pruning.packing import RowShape
 from pruning.prepared_units import Preparation, prepare
 from pruning.sources import JsonlSource
+from pruning.text_objectives import make_objective
 from pruning.token_losses import Predicted, TokenLoss, predict, token_losses, words
 from pruning.tokenization import ByteVocabulary, train_vocabulary
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pruning.objectives import OBJECTIVES, CausalLM, PrefixLM, SpanCorruption, make_objective
+from pruning.span_corruption import SpanCorruption
+from pruning.text_objectives import OBJECTIVES, CausalLM, PrefixLM, make_objective
 from pruning.tokenization import EOS_ID, ByteVocabulary
 
 FIRST_SENTINEL = 1099

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pruning.objectives import Example, SpanCorruption
+from pruning.objectives import Example
 from pruning.packing import RowShape, fill_rows, pack
+from pruning.span_corruption import SpanCorruption
 
 SHAPE = RowShape(20, 10)
 LENGTHS = st.lists(st.tuples(st.integers(1, 20), st.integers(1, 10)), max_size=40)

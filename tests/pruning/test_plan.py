@@ -4,8 +4,9 @@ import pytest
 
 from pruning.continuation import Continuation
 from pruning.embedded_documents import EmbeddedDocument
-from pruning.objectives import CausalLM, SpanCorruption
 from pruning.plan import FILL, cost, documents_per_row, pretraining_flops
+from pruning.span_corruption import SpanCorruption
+from pruning.text_objectives import CausalLM
 
 
 def test_long_documents_are_several_windows():

@@ -11,10 +11,10 @@ from pruning.documents import Unit, cut_into_units
 from pruning.hashing import text_hash
 from pruning.jobs.open_source import open_source
 from pruning.keep_bits import write_selection
-from pruning.objectives import make_objective
 from pruning.packing import RowShape
 from pruning.prepared_units import Preparation, Where, prepare
 from pruning.prompts import Question
+from pruning.text_objectives import make_objective
 from pruning.tokenization import ByteVocabulary
 
 TEXTS = ["one", "", "two and three", "x" * 100, "four"]

@@ -107,14 +107,17 @@ def test_a_gin_file_may_bind_what_is_required(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["write", "--source", "s"], "needs --sizes, or SIZES bound in a gin file. See"),
-        (["write"], "needs --source, or SOURCE bound in a gin file"),
+        (
+            ["write", "--source", "s"],
+            "--sizes is missing. Give it, or bind SIZES in a gin file; see",
+        ),
+        (["write"], "--source is missing. Give it, or bind SOURCE in"),
         ([*GIVEN, "--word", "fail"], "prune write: The word is fail. Give another --word."),
         ([*GIVEN, "--gin.test_run_job.job.colour='red'"], "colour"),
         ([*GIVEN, "--gin.nowhere.job.number=1"], "nowhere"),
         ([*GIVEN, "--gin_file", "absent.gin"], "absent.gin"),
         ([*GIVEN, "--module_import", "no_such_module"], "no_such_module"),
-        (["write", "--gin.SOURCE='s'"], "needs --sizes"),
+        (["write", "--gin.SOURCE='s'"], "--sizes is missing"),
     ],
 )
 def test_what_a_user_can_mend_is_one_message(arguments, message, capsys, monkeypatch):
@@ -126,6 +129,16 @@ def test_what_a_user_can_mend_is_one_message(arguments, message, capsys, monkeyp
     assert message in found
     assert "Traceback" not in found
     assert "In call to configurable" not in found
+
+
+def test_a_value_without_its_flag_is_told_which(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["write", "corpus"])
+    assert "unknown argument corpus. Did you mean --source corpus?" in capsys.readouterr().err
+
+
+def test_a_scorer_that_is_missing_is_one_of_all():
+    assert "SCORERS is missing (one or more of ask_llm, " in run_job._missing("score", "SCORERS")
 
 
 def test_the_traceback_is_there_for_who_asks(monkeypatch):

@@ -107,7 +107,7 @@ def test_scorers_keep_their_order():
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["el3n"], "Unknown scorer 'el3n'; known are ask_llm, "),
+        (["el3n"], r"Unknown scorer 'el3n'\. Did you mean el2n\? Known are ask_llm, "),
         ([], "at least one"),
         (["random", "random"], "each once"),
     ],

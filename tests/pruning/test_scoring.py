@@ -13,6 +13,7 @@ from models.scoring_model import make_answer_log_prob_fn, make_token_statistics_
 from models.t5 import init_params
 from pruning.documents import Unit
 from pruning.hashing import text_hash
+from pruning.run_costs import read_costs
 from pruning.scorers import SCORERS as ALL_SCORERS
 from pruning.selecting import select
 from pruning.selection import Rule
@@ -255,6 +256,8 @@ def test_where_scores_the_kept_rows_or_the_others(own_score, tmp_path, inverted)
     assert (reason_N[~taken_N] == "excluded").all()
     assert not (reason_N[taken_N] == "excluded").any()
     assert columns["text_hash"] == all_columns["text_hash"]
+    (cost,) = read_costs(part.folder)
+    assert cost.documents == columns["reason"].count(None) < len(taken_N)
     described = {"digest": selection.digest, "inverted": inverted}
     assert part.manifest["where"] == described
 

@@ -52,6 +52,12 @@ def test_a_difference_of_two_stores_ranks(large, small, tmp_path):
     assert selection.info["unit_rows"] == 16
 
 
+def test_the_bar_of_the_last_pass_is_full(large, tmp_path, capsys):
+    select(large, tmp_path / "s", rule=HIGH_HALF)
+    bars = [line for line in capsys.readouterr().err.splitlines() if "write keep bits" in line]
+    assert "101/101" in bars[-1]
+
+
 def test_ranks_and_zscores_of_two_stores(large, small, tmp_path):
     def rank(x):
         return np.argsort(np.argsort(x)) / (len(x) - 1)

@@ -94,7 +94,10 @@ def test_status_says_what_is_missing(source, tmp_path, capsys):
     score(source, tmp_path / "shared", num_shards=2, shard_index=1)
     capsys.readouterr()
     assert status(str(tmp_path / "shared"))["seconds_left"] == 0
-    assert "20 of 20 units, 144 of 144 documents (100.0%), complete." in capsys.readouterr().out
+    assert (
+        "20 of 20 units, 144 of 144 records done (100.0%), 144 scored, complete."
+        in capsys.readouterr().out
+    )
 
 
 def test_sigterm_sets_the_event_and_a_second_one_is_as_before():

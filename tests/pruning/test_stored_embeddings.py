@@ -1,6 +1,7 @@
 """From a store of embeddings to arrays, and to a store of scores."""
 
 import os
+import signal
 
 import embedded
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 
 from pruning.artifacts import corpus_digest
 from pruning.documents import Unit
+from pruning.manifests import FACTS
 from pruning.rescoring import rescore_units, rescoring_manifest
-from pruning.score_store import FACTS, create_or_continue
+from pruning.score_store import create_or_continue
 from pruning.scorers.density import Density
 from pruning.scorers.prototypes import Prototypes
 from pruning.scorers.random_control import Random
@@ -137,6 +139,23 @@ def test_units_that_are_not_on_disk_yet_are_left_out(embeddings, tmp_path):
     assert len(there.units) == len(embeddings.store.units) - 1
     store = rescore(tmp_path / "scores", there, [LEARNERS["density"]])
     assert store.missing_units() == [gone]
+
+
+def test_sigterm_at_the_last_unit_finishes_the_store(embeddings, tmp_path):
+    def asked_to_end(done):
+        if units.pop() and len(units) == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    scorer = Random(seed=3)
+    store = create_or_continue(
+        tmp_path / "scores", rescoring_manifest(embeddings.store, [scorer], {})
+    )
+    units, at = [*embeddings.units], len(embeddings.units) - 1
+    with pytest.raises(InterruptedError, match="Stopped by SIGTERM"):
+        rescore_units(store, embeddings, scorers=[scorer], note=asked_to_end)
+    units, at = store.missing_units(), 0
+    rescore_units(store, embeddings, scorers=[scorer], note=asked_to_end)
+    assert store.missing_units() == []
 
 
 def test_what_has_no_embeddings_is_refused(embeddings, tmp_path):

@@ -11,9 +11,9 @@ from pruning import training_batches
 from pruning.documents import cut_into_units
 from pruning.jobs.open_source import open_source
 from pruning.keep_bits import write_selection
-from pruning.objectives import make_objective
 from pruning.packing import RowShape
 from pruning.prepared_units import Preparation, Where
+from pruning.text_objectives import make_objective
 from pruning.tokenization import ByteVocabulary
 from pruning.training_batches import TrainingBatches
 

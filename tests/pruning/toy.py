@@ -1,5 +1,6 @@
 """A corpus, a model and a store small enough to compute by hand."""
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -13,10 +14,16 @@ import pyarrow as pa
 
 from models.configs import named_config
 from pruning.documents import SourceFile
+from pruning.experiments.curves import curves_svg
+from pruning.experiments.page import SECTION, Section
+from pruning.experiments.results import Curve
+from pruning.experiments.tables import Table
 from pruning.jobs import score as score_job
 from pruning.jobs.forward_passes import forward_pass_of, make_objective_of
 from pruning.jobs.scoring_model import ScoringModel, row_shape
-from pruning.score_store import FACTS, ScoreStore, create_or_continue, make_manifest, open_store
+from pruning.manifests import FACTS, make_manifest
+from pruning.run_costs import COSTS
+from pruning.score_store import ScoreStore, create_or_continue, open_store
 from pruning.tokenization import open_vocabulary
 
 ANY_T5 = named_config("tiny")
@@ -256,12 +263,33 @@ def write_store(
     return store
 
 
+def write_experiment(folder: pathlib.Path, *, arms: Sequence[str] = ("full", "low50")) -> str:
+    """What `prune report` reads of an experiment, with intervals and learning curves."""
+    seeds = {0: [4.0, 3.5, 3.25], 1: [4.25, 3.5, 3.0]}
+    curve = Curve(steps=[100, 200, 300], mean=[4.125, 3.5, 3.125], by_seed=seeds)
+    shown = Section(
+        command="prune experiment --output <small>",
+        how_to_read="Numbers are means; `− random` is a difference.",
+        findings=tuple(f"{arm} cannot be told from random50." for arm in arms),
+        tables=(
+            Table("Arms", ("arm", "loss"), tuple((arm, "3.1 ± 0.1 [2.9, 3.3]") for arm in arms)),
+            Table(
+                "By domain", ("arm", *"abcdefghijkl"), tuple((arm, *("3.1",) * 12) for arm in arms)
+            ),
+        ),
+        curves={"loss": curves_svg(dict.fromkeys(arms, curve), "held-out loss")},
+    )
+    folder.mkdir()
+    (folder / SECTION).write_text(json.dumps(dataclasses.asdict(shown)))
+    return str(folder)
+
+
 def tree(folder: pathlib.Path) -> dict[str, bytes]:
-    """Every file below a folder with its bytes."""
+    """Every file below a folder with its bytes, but for what runs cost, which differs each time."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(pathlib.Path(folder).rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.parent.name != COSTS
     }
 
 
