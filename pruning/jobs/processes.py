@@ -62,11 +62,13 @@ def ends_at_once(job: Callable[P, R]) -> Callable[P, R]:
     """A job that ends when it fails, where it holds a part of a model.
 
     At the end of a process JAX waits until the others are done, and those with the other parts
-    would wait for this one. One that was asked to end has agreed on that with them.
+    would wait for this one. One that was asked to end has agreed on that with them. An earlier job
+    of the same interpreter may have held a part, which says nothing about this one.
     """
 
     @functools.wraps(job)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        holds_part_of_model.clear()
         try:
             return job(*args, **kwargs)
         except InterruptedError:

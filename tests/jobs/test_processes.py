@@ -12,7 +12,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "pruning"))
 import toy
 
 import pruning
-from pruning.jobs.processes import this_shard
+from pruning.jobs import processes
+from pruning.jobs.processes import ends_at_once, holds_part_of_model, this_shard
 from pruning.score_store import open_store
 from pruning.sharding import Shard
 
@@ -58,13 +59,13 @@ def free_port():
 def test_processes_at_the_same_time_make_the_store_of_one(corpus, tmp_path, count, joined):
     assert start(corpus, tmp_path / "one").wait() == 0
     flags = ["--distributed", f"localhost:{free_port()}"] if joined else []
-    processes = [
+    started = [
         start(
             corpus, tmp_path / "shared", "--num_shards", str(count), "--shard_index", str(i), *flags
         )
         for i in range(count)
     ]
-    for process in processes:
+    for process in started:
         error = process.communicate(timeout=200)[1]
         assert process.returncode == 0, error
     assert toy.tree(tmp_path / "shared") == toy.tree(tmp_path / "one")
@@ -74,9 +75,9 @@ def test_one_that_fails_leaves_the_others_their_share(corpus, tmp_path):
     """As they share nothing but the store."""
     flags = ["--distributed", f"localhost:{free_port()}", "--num_shards", "2", "--shard_index"]
     other = [[], ["--max_document_bytes", "99999"]]  # whose store this is, the second is told
-    processes = [start(corpus, tmp_path / "out", *flags, str(i), *other[i]) for i in range(2)]
-    errors = [process.communicate(timeout=200)[1] for process in processes]
-    assert sorted(process.returncode for process in processes) == [0, 1], errors
+    started = [start(corpus, tmp_path / "out", *flags, str(i), *other[i]) for i in range(2)]
+    errors = [process.communicate(timeout=200)[1] for process in started]
+    assert sorted(process.returncode for process in started) == [0, 1], errors
     assert sum("was written with max_document_bytes" in error for error in errors) == 1
     store = open_store(tmp_path / "out")
     assert len(store.missing_units()) in (len(store.units) // 2, -(-len(store.units) // 2))
@@ -88,3 +89,20 @@ def test_without_jax_the_flags_say_it():
         ValueError, match=r"--distributed auto finds out .* leave out --num_shards 4"
     ):
         this_shard(4, 3, "auto")
+
+
+def failing(*, holds):
+    if holds:
+        holds_part_of_model.set()
+    raise ValueError("The disk is gone.")
+
+
+def test_only_a_job_that_holds_a_part_of_a_model_ends_the_process(monkeypatch):
+    """Not one after it, such as the rest of this test suite."""
+    at_exit = []
+    monkeypatch.setattr(processes.atexit, "register", lambda *args: at_exit.append(args))
+    for holds, expected in ((False, []), (True, [(processes._end, 1)]), (False, [])):
+        with pytest.raises(ValueError, match="disk is gone"):
+            ends_at_once(failing)(holds=holds)
+        assert at_exit == expected
+        at_exit.clear()
