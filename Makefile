@@ -11,7 +11,7 @@ demo: $(VENV)/installed
 
 # Everything that a change must pass.
 test: check
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .

@@ -22,7 +22,7 @@ SUBSTITUTIONS = {
     "trained/reference/checkpoint_250": "trained/reference/checkpoint_1",
     "trained/reference/checkpoint_1000": "trained/reference/checkpoint_2",
     "--documents 1_000_000": "--documents 30",
-    "--documents 100 --per": "--documents 3 --per",
+    "--documents 100 --per": "--documents 1 --per",
     "--tokens 30_000_000_000": "--tokens 1000",
     "num_clusters=1000": "num_clusters=4",
     "--num_shards 64 --shard_index 3": "--num_shards 2 --shard_index 1",

@@ -18,9 +18,9 @@ import toy
 
 from pruning.cli import main
 from pruning.hashing import text_hash
-from pruning.jobs.open_source import open_source
 from pruning.prompts import ASK_LLM_PROMPT
 from pruning.scorers import SCORERS
+from pruning.sources.python_corpus import domain_texts
 from pruning.tokenization import train_vocabulary
 
 HAS_T5X = importlib.util.find_spec("t5x") is not None
@@ -43,13 +43,13 @@ AFTER = {
 
 
 def texts(number: int, characters: int = 500) -> list[str]:
-    """Texts that every machine with Python has, cut to what a tiny model reads."""
-    source = open_source(f"python_docs:max_documents={number}")
-    read = [d for f in source.files() for d in source.read(f.path, 0, f.num_rows)]
-    # By default short ones, since a tiny model reads them.
-    cut = dict.fromkeys(d.text.decode("utf-8", "replace")[:characters] for d in read if d.text)
+    """Texts that every machine with Python has, whatever is installed there.
+
+    By default short ones, since a tiny model reads them.
+    """
+    cut = dict.fromkeys(text[:characters] for text in domain_texts("docstrings"))
     assert len(cut) >= number
-    return [*cut][:number]
+    return [*cut][:: len(cut) // number][:number]
 
 
 def write(path: pathlib.Path, found: list[str]) -> None:

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from unittest import mock
 
 import pytest
 import toy
@@ -32,7 +31,7 @@ def spec(tmp_path):
 
 
 def counts(*arguments, **settings):
-    with mock.patch("pruning.jobs.scoring_model.open_scoring_model", toy.open_model):
+    with toy.opened_by():
         return score(*arguments, model="toy", **settings)
 
 

@@ -8,6 +8,7 @@ import pytest
 import toy
 
 from pruning.documents import Unit
+from pruning.jobs import score as score_job
 from pruning.jobs.status import status
 from pruning.sharding import Shard, stop_at_sigterm
 
@@ -66,15 +67,24 @@ def test_shards_at_the_same_time(source, tmp_path):
 
     def run(index):
         try:
-            score(source, tmp_path / "shared", num_shards=2, shard_index=index)
+            score_job.score(
+                ["perplexity", "random"],
+                source,
+                str(tmp_path / "shared"),
+                model="toy",
+                num_shards=2,
+                shard_index=index,
+                **SETTINGS,
+            )
         except BaseException as error:
             errors.append(error)
 
     threads = [threading.Thread(target=run, args=(i % 2,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with toy.opened_by():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     assert not errors
     assert toy.tree(tmp_path / "shared") == toy.tree(tmp_path / "one")
 

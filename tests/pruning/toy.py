@@ -1,12 +1,13 @@
 """A corpus, a model and a store small enough to compute by hand."""
 
+import contextlib
 import dataclasses
 import functools
 import json
 import pathlib
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from unittest import mock
 
 import numpy as np
@@ -19,11 +20,13 @@ from pruning.experiments.page import SECTION, Section
 from pruning.experiments.results import Curve
 from pruning.experiments.tables import Table
 from pruning.jobs import score as score_job
+from pruning.jobs import scoring_model
 from pruning.jobs.forward_passes import forward_pass_of, make_objective_of
 from pruning.jobs.scoring_model import ScoringModel, row_shape
 from pruning.manifests import FACTS, make_manifest
 from pruning.run_costs import COSTS
 from pruning.score_store import ScoreStore, create_or_continue, open_store
+from pruning.store_counts import count
 from pruning.tokenization import open_vocabulary
 
 ANY_T5 = named_config("tiny")
@@ -191,12 +194,21 @@ def score(
     **settings,
 ) -> ScoreStore:
     """`prune score` with the toy model."""
-    with (
-        mock.patch("pruning.jobs.scoring_model.open_scoring_model", opener),
-        mock.patch("pruning.jobs.scoring_model.embedding_size", return_value=3),
-    ):
+    with opened_by(opener):
         score_job.score(scorers, source, str(output), model=model, **settings)
     return open_store(output)
+
+
+@contextlib.contextmanager
+def opened_by(opener=open_model) -> Iterator[None]:
+    """The toy model in place of every other; not on several threads, who would not take it back."""
+    real = scoring_model.open_scoring_model
+    assert real.__module__ == scoring_model.__name__, "another toy model is in place"
+    with (
+        mock.patch.object(scoring_model, "open_scoring_model", opener),
+        mock.patch.object(scoring_model, "embedding_size", return_value=3),
+    ):
+        yield
 
 
 def write_store(
@@ -260,6 +272,8 @@ def write_store(
             columns["domain"] = [domains[unit.file][row] for row in rows_N]
         arrays = [pa.array(columns[f.name], f.type) for f in store.schema]
         store.write(unit, pa.Table.from_arrays(arrays, schema=store.schema))
+    if not leave_out:
+        store.write_success(count(store))
     return store
 
 
