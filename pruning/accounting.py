@@ -19,7 +19,7 @@ class Accounting:
       by: carried fields to count by as well.
     """
 
-    def __init__(self, by: list[str]):
+    def __init__(self, by: Sequence[str]):
         self._totals: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
         self._dropped_tokens: Counter[str] = Counter()
@@ -61,6 +61,15 @@ class Accounting:
             }
             for code in np.flatnonzero(np.bincount(code_N, minlength=len(names))):
                 groups[names[code]].update({what: int(sum_C[code]) for what, sum_C in sums.items()})
+
+    def merge(self, other: "Accounting") -> None:
+        """Adds other books, by the same fields."""
+        self._totals.update(other._totals)
+        self._dropped.update(other._dropped)
+        self._dropped_tokens.update(other._dropped_tokens)
+        for field, groups in other._groups.items():
+            for name, counts in groups.items():
+                self._groups[field][name].update(counts)
 
     def add_unread(self, num_rows: int, reason: str) -> None:
         """Counts rows that no table covers."""

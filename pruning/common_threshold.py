@@ -142,14 +142,26 @@ def common_threshold(
 def _check_comparable(stores: Mapping[str, ScoreStore], score: str) -> None:
     (_, first), *others = stores.items()
     computed = first.with_scores([score]).expressions.get(score)
+    if computed and computed.corpus_calls:
+        raise ValueError(
+            f"{score} has {', '.join(computed.corpus_calls)}, which says where a document stands in one "
+            "corpus. One threshold over several sources is for what each document has by itself: leave "
+            "out rank and zscore."
+        )
     columns = computed.columns if computed else [score]
     for _, store in others:
         if difference := difference_in_scores(first.manifest, store.manifest, columns):
             where, ours, theirs = difference
+            learner = where.removeprefix("fitted.")
+            mend = (
+                "One threshold is for one score: score every source with the same model and settings."
+                if learner == where
+                else f"What {learner} says is of the corpus that it looked at: score the sources as one, or "
+                "select from each with a threshold of its own."
+            )
             raise ValueError(
                 f"Scores of {store.folder} are not comparable with those of {first.folder}: {where} "
-                f"is {theirs} there and {ours} here. One threshold is for one score: score every "
-                "source with the same model and settings."
+                f"is {theirs} there and {ours} here. {mend}"
             )
 
 
@@ -212,8 +224,9 @@ def _passing(
     Returns:
       None for the score, where even the last does not.
     """
-    # Sums of shares carry rounding errors; those of whole documents are far apart.
-    amount *= 1 - 1e-9 if or_reaching else 1 + 1e-9
+    # Sums of shares carry rounding errors; those of whole documents and tokens do not.
+    if any(value != 1 for value in share.values()):
+        amount *= 1 - 1e-9 if or_reaching else 1 + 1e-9
     before, prefix = 0.0, 0
     for digit in (0, 1):
         histogram = sum(_histogram(s, prefix, digit) * share[name] for name, s in opened.items())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pruning.budgets import Census, stretches, wanted
-from pruning.radix_select import Bounds, count_first, find_crossings, first_histogram
+from pruning.radix_select import Bounds, Digits, find_crossings, first_digits, first_histogram
 from pruning.ranking import Chunk, Chunks
 from pruning.selection import Rule
 
@@ -80,14 +80,18 @@ def take_census(rule: Rule, chunks: Chunks, groups: Sequence[str]) -> tuple[Cens
     """
     documents_G, tokens_G = (np.zeros(len(groups), np.int64) for _ in range(2))
     first_GD = first_histogram(len(groups))
-    for chunk in chunks():
+
+    def look_at(chunk: Chunk) -> tuple[int | np.ndarray, Digits | None]:
         keys = chunk.scored(rule)
+        digits = None if rule.keep == "threshold" else first_digits(keys, rule, len(groups))
         if keys.group_N is None:
-            documents_G += len(keys.score_N)
-        else:
-            np.add.at(documents_G, keys.group_N, 1)
-        if rule.keep != "threshold":
-            count_first(first_GD, keys, rule)
+            return len(keys.score_N), digits
+        return np.bincount(keys.group_N, minlength=len(groups)), digits
+
+    for documents, digits in chunks(look_at):
+        documents_G += documents
+        if digits is not None:
+            digits.add_to(first_GD)
     if rule.by_tokens:
         tokens_G = first_GD.sum(axis=1)
     return Census(groups, documents_G, tokens_G), first_GD

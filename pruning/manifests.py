@@ -3,12 +3,15 @@
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from etils import epath
 
 from pruning.documents import SourceFile
+
+if TYPE_CHECKING:
+    from pruning.scorers.scorer import Scorer
 
 FORMAT = "t5x-pruning scores"
 VERSION = 2
@@ -82,6 +85,22 @@ def make_manifest(
     }
 
 
+def columns_of(scorers: Sequence["Scorer"], learnt: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Score columns as a manifest has them.
+
+    Those of a scorer that has learnt name it: what they say is of the corpus that it looked at.
+
+    Args:
+      scorers: of the store, in order.
+      learnt: digest of what each learner has learnt, by name.
+    """
+    return [
+        vars(column) | ({"learner": scorer.name} if scorer.name in learnt else {})
+        for scorer in scorers
+        for column in scorer.columns
+    ]
+
+
 def read_manifest(folder: epath.Path) -> dict[str, Any]:
     """The manifest of a store on disk.
 
@@ -112,11 +131,19 @@ def first_difference(
     for key in [*left, *(k for k in right if k not in left)]:
         if key == "files":
             found = _file_difference(left["files"], right["files"])
+        elif key == "columns":  # stores from before columns named it differ in nothing else
+            found = _difference((key,), *(_without_learner(m.get(key)) for m in (left, right)))
         else:
             found = _difference((key,), left.get(key), right.get(key))
         if found:
             return found
     return None
+
+
+def _without_learner(columns: Any) -> Any:
+    if isinstance(columns, dict):
+        return {name: _without_learner([column])[0] for name, column in columns.items()}
+    return columns and [{k: v for k, v in c.items() if k != "learner"} for c in columns]
 
 
 def difference_in_scores(
@@ -138,11 +165,17 @@ def difference_in_scores(
 def _of_scores(
     manifest: Mapping[str, Any], scorers: Sequence[str], columns: Sequence[str]
 ) -> dict[str, Any]:
+    chosen = {c["name"]: c for c in manifest["columns"] if c["name"] in columns}
+    fitted = manifest.get("fitted", {})
+    learners = {c["learner"] for c in chosen.values() if "learner" in c}
+    if not any("learner" in c for c in manifest["columns"]):  # it may be any of them
+        learners = {name for name in fitted if name in scorers}
     return {
         **{key: manifest[key] for key in ("model", "vocabulary", "objective") if key in manifest},
         # What it says of its table is of the source.
         "scorers": {name: manifest["scorers"][name] for name in scorers if name != "imported"},
-        "columns": {c["name"]: c for c in manifest["columns"] if c["name"] in columns},
+        "columns": chosen,
+        "fitted": {name: fitted[name] for name in learners},
     }
 
 

@@ -1,6 +1,7 @@
 """From a unit of a source to packed rows: reading, checking, tokenizing, packing."""
 
 import dataclasses
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,17 +30,21 @@ class Where:
     selection: Selection
     inverted: bool = False
     _bits_of: dict[str, np.ndarray] = dataclasses.field(default_factory=dict, repr=False)
+    _lock: threading.Lock = dataclasses.field(
+        default_factory=threading.Lock, repr=False, compare=False
+    )
 
     def describe(self) -> dict[str, Any]:
         return {"digest": self.selection.digest, "inverted": self.inverted}
 
     def rows(self, unit: Unit) -> np.ndarray:
         """Which rows of the unit to take, bool [num_rows]."""
-        bits = self._bits_of.get(unit.file)
-        if bits is None:
-            bits = self.selection.keep(unit.file)
-            self._bits_of.clear()  # units come file by file: one is enough
-            self._bits_of[unit.file] = bits
+        with self._lock:  # or several threads would unpack the bits of a file
+            bits = self._bits_of.get(unit.file)
+            if bits is None:
+                bits = self.selection.keep(unit.file)
+                self._bits_of.clear()  # units come file by file: one is enough
+                self._bits_of[unit.file] = bits
         keep = bits[unit.first_row :][: unit.num_rows]
         return ~keep if self.inverted else keep
 

@@ -8,18 +8,21 @@ add up.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from pruning.ranking import Chunks, Keys, joined, ordered, unordered
+from pruning.ranking import Chunk, Chunks, Keys, joined, ordered, unordered
 from pruning.selection import Rule
 
 _HISTOGRAM_SIZE = 1 << 22  # counters of all groups together: 32 MiB an end
 _FEW_KEYS = 1 << 23  # that are taken into memory: 20 bytes each, 36 with groups and tokens
 
 _Part = Literal["score", "hash"]
+
+T = TypeVar("T")
 
 
 class Bounds(NamedTuple):
@@ -45,6 +48,21 @@ class Bounds(NamedTuple):
             tied = keys.take(ties_N)
             result_N[ties_N] = compare(_of_group(self.hash_G, tied), tied.id_hash())
         return result_N
+
+
+class Digits(NamedTuple):
+    """A digit of each of some keys.
+
+    Attributes:
+      counter_N: its counter among those of all groups, intp.
+      amount_N: what it counts: 1, or the tokens of each.
+    """
+
+    counter_N: np.ndarray
+    amount_N: int | np.ndarray
+
+    def add_to(self, histogram_GD: np.ndarray) -> None:
+        np.add.at(histogram_GD.reshape(-1), self.counter_N, self.amount_N)
 
 
 @dataclasses.dataclass
@@ -90,14 +108,14 @@ class _Search:
 
 
 def first_histogram(groups: int) -> np.ndarray:
-    """Counters for the first digit of all keys, int64 [groups, digits]; see `count_first`."""
+    """Counters for the first digit of all keys, int64 [groups, digits]."""
     return np.zeros((groups, 1 << digit_bits(groups)), np.int64)
 
 
-def count_first(histogram_GD: np.ndarray, keys: Keys, rule: Rule) -> None:
-    """Adds keys by their first digit."""
-    part, shift = _digits(rule, len(histogram_GD))[0]
-    _count(histogram_GD, keys, part, shift)
+def first_digits(keys: Keys, rule: Rule, groups: int) -> Digits:
+    """Of keys of some groups, for `first_histogram`."""
+    part, shift = _digits(rule, groups)[0]
+    return _digits_at(keys, part, shift, digit_bits(groups))
 
 
 def find_crossings(
@@ -122,20 +140,22 @@ def find_crossings(
     if rule.keep == "random":
         begin_G += ordered(np.zeros(1, np.float32))
     searches = [_Search(a_G.copy(), begin_G.copy(), np.zeros_like(begin_G)) for a_G in amounts]
-    digits = _digits(rule, groups)
-    for number, (part, shift) in enumerate(digits):
+    places = _digits(rule, groups)
+    for number, (part, shift) in enumerate(places):
         histograms = [first_GD] * len(searches)
         if number:
             histograms = [np.zeros_like(first_GD) for _ in searches]
-            for i, keys in _keys_of_pass(searches, rule, chunks):
-                keys = searches[i].beginning(keys, part, shift + digit_bits(groups))
-                _count(histograms[i], keys, part, shift)
+            next_digits = functools.partial(
+                _next_digits, part=part, shift=shift, bits=digit_bits(groups)
+            )
+            for i, digits in _of_pass(searches, rule, chunks, next_digits):
+                digits.add_to(histograms[i])
         # Where tokens are counted, there are at most as many keys, but for documents without any.
         num_keys = sum(
             search.advance(histogram_GD, part, shift)
             for search, histogram_GD in zip(searches, histograms, strict=True)
         )
-        if num_keys <= _FEW_KEYS and searches[0].few is None and number + 1 < len(digits):
+        if num_keys <= _FEW_KEYS and searches[0].few is None and number + 1 < len(places):
             _take_into_memory(searches, rule, chunks, part, shift)
     score_type = np.uint64 if rule.keep == "sample" else np.uint32
     return [
@@ -161,16 +181,29 @@ def _digits(rule: Rule, groups: int) -> list[tuple[_Part, int]]:
     ]
 
 
-def _keys_of_pass(
-    searches: Sequence[_Search], rule: Rule, chunks: Chunks
-) -> Iterator[tuple[int, Keys]]:
-    """What each search must look at, by its number: all keys, or the few in memory."""
+def _of_pass(
+    searches: Sequence[_Search], rule: Rule, chunks: Chunks, work: Callable[[_Search, Keys], T]
+) -> Iterator[tuple[int, T]]:
+    """What work makes of each search and what it must look at: all keys, or the few in memory.
+
+    Returns:
+      With the number of the search.
+    """
     if searches[0].few is not None:
-        yield from ((i, search.few) for i, search in enumerate(searches) if search.few is not None)
+        yield from ((i, work(s, s.few)) for i, s in enumerate(searches) if s.few is not None)
         return
-    for chunk in chunks():
+
+    def work_on(chunk: Chunk) -> list[T]:
         keys = chunk.scored(rule)
-        yield from ((i, keys) for i in range(len(searches)))
+        return [work(search, keys) for search in searches]
+
+    for results in chunks(work_on):
+        yield from enumerate(results)
+
+
+def _next_digits(search: _Search, keys: Keys, *, part: _Part, shift: int, bits: int) -> Digits:
+    """Digits at `shift` of the keys that begin with those found."""
+    return _digits_at(search.beginning(keys, part, shift + bits), part, shift, bits)
 
 
 def _take_into_memory(
@@ -178,22 +211,20 @@ def _take_into_memory(
 ) -> None:
     """One pass for the keys that begin with the digits found so far."""
     taken: list[list[Keys]] = [[] for _ in searches]
-    for i, keys in _keys_of_pass(searches, rule, chunks):
-        taken[i].append(searches[i].beginning(keys, part, shift))
+    beginning = functools.partial(_Search.beginning, part=part, shift=shift)
+    for i, keys in _of_pass(searches, rule, chunks, beginning):
+        taken[i].append(keys)
     for search, parts in zip(searches, taken, strict=True):
         search.few = joined(parts) if parts else None
 
 
-def _count(histogram_GD: np.ndarray, keys: Keys, part: _Part, shift: int) -> None:
-    """Adds keys by the digit at `shift`."""
-    key_N, num_digits = _key(keys, part), histogram_GD.shape[1]
-    counter_N = ((key_N >> key_N.dtype.type(shift)) & key_N.dtype.type(num_digits - 1)).astype(
-        np.intp
-    )
+def _digits_at(keys: Keys, part: _Part, shift: int, bits: int) -> Digits:
+    key_N = _key(keys, part)
+    kind = key_N.dtype.type
+    counter_N = ((key_N >> kind(shift)) & kind((1 << bits) - 1)).astype(np.intp)
     if keys.group_N is not None:
-        counter_N += keys.group_N * num_digits
-    amount_N = 1 if keys.tokens_N is None else keys.tokens_N
-    np.add.at(histogram_GD.reshape(-1), counter_N, amount_N)
+        counter_N += keys.group_N << bits
+    return Digits(counter_N, 1 if keys.tokens_N is None else keys.tokens_N)
 
 
 def _key(keys: Keys, part: _Part) -> np.ndarray:

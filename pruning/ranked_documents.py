@@ -1,7 +1,8 @@
 """What is ranked: a value for every document of a source, or the reason why it has none."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,8 @@ from pruning.several_stores import Place, SeveralStores
 # What takes more than this is read again for every pass: 4 bytes a document for the score, 8
 # more each for its group and its tokens.
 BYTES_IN_MEMORY = 1 << 30
+
+T = TypeVar("T")
 
 _GROUP, _TOKENS = "(group)", "(tokens)"
 
@@ -72,14 +75,29 @@ class RankedDocuments:
     def _chunks(self) -> Chunks:
         """Opens the documents for a pass; keeps them in memory where that is cheap."""
 
-        def read() -> Iterator[Chunk]:
-            return self.stores.each(self.chunk, self.places, "read scores", sealed=False)
-
         row_bytes = 4 + 8 * (self.groups is not None) + 8 * self.by_tokens
-        if self.stores.num_rows * row_bytes > BYTES_IN_MEMORY:
-            return read
-        chunks = list(read())
-        return lambda: chunks
+        hold = self.stores.num_rows * row_bytes <= BYTES_IN_MEMORY
+        held: list[Chunk] = []  # all of them, or none
+
+        def read(work: Callable[[Chunk], T]) -> Iterator[T]:
+            if held:
+                yield from map(work, held)
+                return
+            read_now: list[Chunk] = []
+
+            def look_at(unit: Unit, table: pa.Table) -> tuple[Chunk, T]:
+                chunk = self.chunk(unit, table)
+                return chunk, work(chunk)
+
+            for chunk, result in self.stores.each(
+                look_at, self.places, "read scores", sealed=False
+            ):
+                if hold:
+                    read_now.append(chunk)
+                yield result
+            held[:] = read_now
+
+        return read
 
     def chunk(self, unit: Unit, table: pa.Table) -> Chunk:
         """The values of one table of `places`.

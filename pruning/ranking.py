@@ -2,13 +2,15 @@
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from pruning.hashing import id_hash
 from pruning.sampling import drawn_scores
 from pruning.selection import Rule
+
+T = TypeVar("T")
 
 
 class Chunk(NamedTuple):
@@ -58,8 +60,12 @@ class Chunk(NamedTuple):
         return keys
 
 
-# Opens the documents for one more pass: the same rows each time, in any order.
-Chunks = Callable[[], Iterable[Chunk]]
+class Chunks(Protocol):
+    """Opens the documents for one more pass: the same rows each time, in any order."""
+
+    def __call__(self, work: Callable[[Chunk], T], /) -> Iterable[T]:
+        """What some work, on any thread, makes of each chunk."""
+        ...
 
 
 class Keys(NamedTuple):

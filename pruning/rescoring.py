@@ -10,7 +10,7 @@ import pyarrow as pa
 import pruning
 from pruning.artifacts import corpus_digest
 from pruning.documents import DocumentId, Unit
-from pruning.manifests import FACTS, make_manifest
+from pruning.manifests import FACTS, columns_of, make_manifest
 from pruning.progress import progress
 from pruning.score_store import ScoreStore
 from pruning.scorers import Scorer
@@ -39,7 +39,7 @@ def rescoring_manifest(
         source=known["source"],
         unit_rows=known["unit_rows"],
         scorers={s.name: s.settings() for s in scorers},
-        columns=[vars(column) for s in scorers for column in s.columns],
+        columns=columns_of(scorers, fitted),
         settings={
             "code_version": pruning.__version__,
             **{name: known.get(name) for name in INHERITED},

@@ -14,15 +14,14 @@ import pyarrow.compute as pc
 
 import pruning
 from pruning.accounting import Accounting
-from pruning.cuts import Cut
 from pruning.documents import SourceFile, Unit
 from pruning.expression_grammar import parse_expression
 from pruning.expressions import Expression
+from pruning.judged_documents import Judge, Judged
 from pruning.keep_bits import GUARD_ROWS, Selection, write_selection
 from pruning.kept_scores import KeptScores
 from pruning.prepared_units import Where
-from pruning.ranked_documents import RankedDocuments, rank_documents
-from pruning.ranking import Chunk
+from pruning.ranked_documents import rank_documents
 from pruning.score_store import ScoreStore
 from pruning.selection import Rule
 from pruning.several_stores import Place, SeveralStores, one_text_hash
@@ -70,6 +69,7 @@ def select(
         several.check_complete()
     ranked = rank_documents(several, expression, rule, where)
     cut = ranked.find_cut(rule)
+    judge = Judge(ranked=ranked, cut=cut, fields=by)
     accounting, kept = Accounting(by), KeptScores(cut)
     text_hashes: dict[str, list[str | None]] = {}
 
@@ -85,7 +85,7 @@ def select(
             "per_group": kept.by_group,
             "where": where.describe() if where else None,
             "plan": training_plan(training_tokens, books["counts"]),
-            "stores": [_describe(name, store) for name, store in several.stores.items()],
+            "stores": [_describe(name, several) for name in several.stores],
             **books,
             "unit_rows": several.first.manifest["unit_rows"],
             "text_hashes": text_hashes,
@@ -93,7 +93,7 @@ def select(
 
     return write_selection(
         output,
-        files=_kept_files(ranked, cut, accounting, kept, text_hashes),
+        files=_kept_files(judge, accounting, kept, text_hashes),
         source=several.first.manifest["source"],
         info=info,
     )
@@ -121,28 +121,28 @@ def _book_fields(stores: SeveralStores, rule: Rule, by: list[str] | None) -> lis
     return by
 
 
-def _describe(name: str, store: ScoreStore) -> dict[str, Any]:
+def _describe(name: str, stores: SeveralStores) -> dict[str, Any]:
+    store = stores.stores[name]
     return {
         **({"name": name} if name else {}),
         "path": os.fspath(store.folder.resolve()),
         "manifest": manifest_digest(store),
-        "digest": digest(store),
+        "digest": digest(store, stores.there[name]),
     }
 
 
 def _kept_files(
-    ranked: RankedDocuments,
-    cut: Cut,
+    judge: Judge,
     accounting: Accounting,
     kept: KeptScores,
     text_hashes: dict[str, list[str | None]],
 ) -> Iterator[tuple[SourceFile, np.ndarray, Mapping[int, int]]]:
     """Keep bits and guards of each file; fills the books and the digests of text hashes."""
-    stores = ranked.stores
+    stores = judge.ranked.stores
     num_units = collections.Counter(unit.file for unit in stores.first.units)
-    places = {**ranked.places, **_book_places(stores, accounting.fields)}
-    look = functools.partial(_look_at, ranked, cut)
-    looked_at = stores.each(look, places, "write keep bits")
+    hashes = {_hash_of(name): Place(name, "text_hash") for name in stores.stores}
+    look = functools.partial(_look_at, judge)
+    looked_at = stores.each(look, {**judge.places, **hashes}, "write keep bits")
     for path, file in stores.first.files.items():
         keep_N, text_hashes[path] = np.zeros(file.num_rows, bool), []
         guards: dict[int, int] = {}
@@ -151,9 +151,8 @@ def _kept_files(
                 accounting.add_unread(unit.num_rows, "not_sampled")
                 text_hashes[path].append(None)
                 continue
-            keep_N[unit.first_row :][: unit.num_rows] = found.keep_N
-            accounting.add(found.books, found.keep_N, ~np.isnan(found.chunk.score_N))
-            kept.add(found.chunk, found.keep_N)
+            keep_N[unit.first_row :][: unit.num_rows] = found.judged.keep_N
+            found.judged.enter(accounting, kept)
             text_hashes[path].append(found.text_hashes)
             guards = guards or _guards(unit, found.text_hash_N)
         yield file, keep_N, guards
@@ -163,71 +162,28 @@ class _Unit(NamedTuple):
     """What is made of a unit, on a thread.
 
     Attributes:
-      chunk: what was ranked.
-      keep_N: the keep bits.
-      books: what is counted.
+      judged: its keep bits.
       text_hash_N: of the rows.
       text_hashes: digest of all of them; None where a store has not all rows.
     """
 
-    chunk: Chunk
-    keep_N: np.ndarray
-    books: pa.Table
+    judged: Judged
     text_hash_N: pa.ChunkedArray
     text_hashes: str | None
 
 
-def _look_at(
-    ranked: RankedDocuments, cut: Cut, unit: Unit, table: pa.Table
-) -> tuple[Unit, _Unit | None]:
-    """Keep bits, books and hashes of a unit; None where no store has it."""
-    stores = ranked.stores
-    reasons = {name: table[f"{name} reason"] for name in stores.stores}
-    unread_N = np.logical_and.reduce([_is_unread(reason_N) for reason_N in reasons.values()])
-    if unread_N.all():
+def _look_at(judge: Judge, unit: Unit, table: pa.Table) -> tuple[Unit, _Unit | None]:
+    judged = judge(unit, table)
+    if judged is None:
         return unit, None
-    chunk = ranked.chunk(unit, table)
-    hash_N = one_text_hash(unit, {name: table[f"{name} text_hash"] for name in stores.stores})
-    return unit, _Unit(
-        chunk=chunk,
-        keep_N=cut.keeps(chunk),
-        books=_books(ranked, unit, table, reasons, chunk.score_N),
-        text_hash_N=hash_N,
-        text_hashes=None if unread_N.any() else text_hashes_digest(hash_N),
-    )
+    stores = judge.ranked.stores.stores
+    hash_N = one_text_hash(unit, {name: table[_hash_of(name)] for name in stores})
+    text_hashes = text_hashes_digest(hash_N) if judged.is_whole else None
+    return unit, _Unit(judged, hash_N, text_hashes)
 
 
-def _is_unread(reason_N: pa.ChunkedArray) -> np.ndarray:
-    if reason_N.null_count == len(reason_N):
-        return np.zeros(len(reason_N), bool)
-    return pc.fill_null(pc.equal(reason_N, "not_sampled"), False).to_numpy()
-
-
-def _books(
-    ranked: RankedDocuments,
-    unit: Unit,
-    table: pa.Table,
-    reasons: dict[str, pa.ChunkedArray],
-    score_N: np.ndarray,
-) -> pa.Table:
-    """The table with the size of each text and why it is not ranked."""
-    n_bytes_N, *of_others = (table[f"{name} n_bytes"] for name in ranked.stores.stores)
-    if of_others:
-        n_bytes_N = pc.coalesce(n_bytes_N, *of_others)
-    return table.append_column("n_bytes", n_bytes_N).append_column(
-        "reason", ranked.reasons(unit, table, reasons, score_N)
-    )
-
-
-def _book_places(stores: SeveralStores, fields: list[str]) -> dict[str, Place]:
-    """What the books and the guards read, beside what is ranked."""
-    facts = {
-        f"{name} {fact}": Place(name, fact)
-        for name in stores.stores
-        for fact in ("reason", "text_hash", "n_bytes")
-    }
-    tokens = {"n_tokens": Place(stores.with_tokens, "n_tokens")}
-    return {**facts, **tokens, **{field: stores.fields[field] for field in fields}}
+def _hash_of(store: str) -> str:
+    return f"{store} text_hash"
 
 
 def _guards(unit: Unit, text_hash_N: pa.ChunkedArray) -> dict[int, int]:

@@ -7,7 +7,7 @@ plain: `nll`.
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -18,7 +18,7 @@ from pruning.ahead import ahead
 from pruning.documents import DocumentId, Unit
 from pruning.manifests import TOUCHED, first_difference
 from pruning.progress import progress
-from pruning.score_store import ScoreStore
+from pruning.score_store import SUCCESS, ScoreStore
 
 _SAME = ("path", "size", "mark", "num_rows")
 
@@ -41,6 +41,7 @@ class SeveralStores:
 
     Attributes:
       stores: by name.
+      there: units that each had when this was made. Every pass reads these, and no others.
       scores: places of the score columns that are numbers, by the names that expressions use.
       fields: places of the carried fields; a plain name stands for the first store that has it.
     """
@@ -52,6 +53,9 @@ class SeveralStores:
           ValueError: they are of other source files.
         """
         self.stores = dict(stores)
+        self.there = {
+            name: frozenset(store.appeared(store.units)) for name, store in self.stores.items()
+        }
         self.scores: dict[str, Place] = {}
         self.fields: dict[str, Place] = {}
         for name, store in self.stores.items():
@@ -81,12 +85,18 @@ class SeveralStores:
         return next(counted, next(iter(self.stores)))
 
     def check_complete(self) -> None:
-        """Raises: ValueError: a store lacks units."""
-        for store in self.stores.values():
-            if missing := len(store.missing_units()):
+        """Raises: ValueError: a store lacks units, or its run did not end well."""
+        for name, store in self.stores.items():
+            if missing := len(store.units) - len(self.there[name]):
                 raise ValueError(
                     f"Score store {store.folder} lacks {missing:,} of {len(store.units):,} units. "
                     "Run `prune score` again to finish it, or give --partial to drop their documents."
+                )
+            if not store.is_complete:
+                raise ValueError(
+                    f"Score store {store.folder} has all its units and no {SUCCESS}: whoever wrote the "
+                    "last was stopped, or found that the source had changed meanwhile. Run `prune "
+                    "score` again, which says so or finishes the store; or give --partial."
                 )
 
     def tables(
@@ -121,7 +131,7 @@ class SeveralStores:
         for place in places.values():
             columns.setdefault(place.store, []).append(place.column)
         readers = {
-            name: _Reader(self.stores[name], [*dict.fromkeys(wanted)], sealed)
+            name: _Reader(self.stores[name], self.there[name], [*dict.fromkeys(wanted)], sealed)
             for name, wanted in columns.items()
         }
 
@@ -150,9 +160,9 @@ class SeveralStores:
 class _Reader:
     """Some columns of one store by range of rows; remembers the unit that it read last."""
 
-    def __init__(self, store: ScoreStore, columns: Sequence[str], sealed: bool):
+    def __init__(self, store: ScoreStore, there: Set[Unit], columns: Sequence[str], sealed: bool):
         self._store, self._columns, self._sealed = store, list(columns), sealed
-        self._there = {*store.appeared(store.units)}
+        self._there = there
         self._files, self._unit_rows = store.files, store.manifest["unit_rows"]
         self._last: tuple[Unit, pa.Table] | None = None
 
@@ -176,7 +186,13 @@ class _Reader:
     def _read_or_lacks(self, unit: Unit) -> pa.Table:
         if unit not in self._there:
             return self._lacks(unit)
-        return self._store.read(unit, self._columns, sealed=self._sealed)
+        try:
+            return self._store.read(unit, self._columns, sealed=self._sealed)
+        except FileNotFoundError as error:
+            raise ValueError(
+                f"{self._store.path(unit)} was there when this began, and is gone. Run `prune score` "
+                "again if it was deleted, then this, while nothing changes the store."
+            ) from error
 
     def _lacks(self, unit: Unit) -> pa.Table:
         schema, n = self._store.schema, unit.num_rows

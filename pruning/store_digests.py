@@ -1,11 +1,13 @@
 """What names a score store and its texts in a selection."""
 
 import hashlib
+from collections.abc import Set
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pruning.documents import Unit
 from pruning.hashing import text_hash
 from pruning.score_store import ScoreStore
 
@@ -15,10 +17,15 @@ def manifest_digest(store: ScoreStore) -> str:
     return hashlib.sha256((store.folder / "manifest.json").read_bytes()).hexdigest()
 
 
-def digest(store: ScoreStore) -> str:
-    """SHA-256 over the manifest and every unit's file, in order: as read, where it was read."""
+def digest(store: ScoreStore, there: Set[Unit]) -> str:
+    """SHA-256 over the manifest and the files of units, in order: as read, where they were read.
+
+    Args:
+      store: of the scores.
+      there: units that were on disk.
+    """
     total = hashlib.sha256((store.folder / "manifest.json").read_bytes())
-    for unit in store.appeared(store.units):
+    for unit in (unit for unit in store.units if unit in there):
         if unit not in store.digests:
             store.read(unit, [])
         total.update(store.digests[unit])

@@ -100,7 +100,7 @@ def score(
     from pruning.jobs.open_where import open_where
     from pruning.jobs.rescore import rescore
     from pruning.lockstep import Lockstep
-    from pruning.manifests import make_manifest
+    from pruning.manifests import columns_of, make_manifest
     from pruning.prepared_units import Preparation
     from pruning.run_costs import noting_cost, this_cpu
     from pruning.score_store import create_or_continue
@@ -190,7 +190,7 @@ def score(
         source=corpus.describe(),
         unit_rows=unit_rows,
         scorers={s.name: s.settings() for s in made},
-        columns=[vars(column) for s in made for column in s.columns],
+        columns=columns_of(made, learnt),
         settings=recorded,
     )
     store = create_or_continue(output, manifest)

@@ -24,10 +24,11 @@ def select_once(
     Raises:
       ValueError: the folder holds a selection by another rule, of other stores or documents.
     """
+    from pruning.expression_grammar import parse_expression
     from pruning.jobs.make_selection import select
     from pruning.keep_bits import read_selection
     from pruning.score_store import open_store
-    from pruning.several_stores import parse_stores
+    from pruning.several_stores import SeveralStores, parse_stores
     from pruning.store_digests import manifest_digest
 
     if not os.path.exists(output):
@@ -35,16 +36,19 @@ def select_once(
         return
     info = read_selection(output).info
     chosen = None if where is None else read_selection(where.removeprefix("!")).digest
+    stores = {name: open_store(folder) for name, folder in parse_stores(scores).items()}
     wanted = {
         "rule": rule,
-        "score": score or info["score"],
-        "stores": [manifest_digest(open_store(f)) for f in parse_stores(scores).values()],
+        "score": parse_expression(score, SeveralStores(stores).scores).text
+        if score
+        else info["score"],
+        "stores": [[name, manifest_digest(store)] for name, store in stores.items()],
         "where": None if chosen is None else {"digest": chosen, "inverted": where.startswith("!")},  # type: ignore[union-attr]
     }
     found = {
         "rule": Rule(**info["rule"]),
         "score": info["score"],
-        "stores": [store["manifest"] for store in info["stores"]],
+        "stores": [[store.get("name", ""), store["manifest"]] for store in info["stores"]],
         "where": info["where"],
     }
     for name, value in wanted.items():

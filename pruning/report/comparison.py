@@ -5,15 +5,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
+import pyarrow as pa
 
 from pruning.accounting import Accounting
+from pruning.documents import Unit
 from pruning.expression_grammar import parse_expression
+from pruning.judged_documents import Judge, Judged
 from pruning.kept_scores import KeptScores
 from pruning.prepared_units import Where
 from pruning.ranked_documents import rank_documents
 from pruning.selection import Rule
-from pruning.several_stores import Place, SeveralStores
+from pruning.several_stores import SeveralStores
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,19 +67,19 @@ def try_rule(stores: SeveralStores, candidate: Candidate, by: Sequence[str]) -> 
     expression = parse_expression(candidate.score, stores.scores)
     ranked = rank_documents(stores, expression, candidate.rule, candidate.where)
     cut = ranked.find_cut(candidate.rule)
-    accounting, kept = Accounting([*by]), KeptScores(cut)
+    accounting, kept = Accounting(by), KeptScores(cut)
     keep = {path: np.zeros(file.num_rows, bool) for path, file in stores.first.files.items()}
-    places = {**ranked.places, **_book_places(stores, by)}
-    for unit, table in stores.tables(places):
-        chunk = ranked.chunk(unit, table)
-        keep_N = cut.keeps(chunk)
-        keep[unit.file][unit.first_row :][: unit.num_rows] = keep_N
-        reasons = {name: table[f"{name} reason"] for name in stores.stores}
-        n_bytes_N = pc.coalesce(*(table[f"{name} n_bytes"] for name in stores.stores))
-        books = table.append_column("reason", ranked.reasons(unit, table, reasons, chunk.score_N))
-        books = books.append_column("n_bytes", n_bytes_N)
-        accounting.add(books, keep_N, ~np.isnan(chunk.score_N))
-        kept.add(chunk, keep_N)
+    judge = Judge(ranked=ranked, cut=cut, fields=by)
+
+    def look_at(unit: Unit, table: pa.Table) -> tuple[Unit, Judged | None]:
+        return unit, judge(unit, table)
+
+    for unit, judged in stores.each(look_at, judge.places, "count what stays"):
+        if judged is None:
+            accounting.add_unread(unit.num_rows, "not_sampled")
+            continue
+        keep[unit.file][unit.first_row :][: unit.num_rows] = judged.keep_N
+        judged.enter(accounting, kept)
     return Outcome(
         candidate=candidate,
         thresholds=kept.thresholds,
@@ -89,12 +91,3 @@ def try_rule(stores: SeveralStores, candidate: Candidate, by: Sequence[str]) -> 
 def shared(a: Outcome, b: Outcome) -> int:
     """Documents that both keep."""
     return int(np.bitwise_count(a.bits & b.bits).sum(dtype=np.int64))
-
-
-def _book_places(stores: SeveralStores, by: Sequence[str]) -> dict[str, Place]:
-    facts = ("reason", "n_bytes")
-    return {
-        **{f"{name} {fact}": Place(name, fact) for name in stores.stores for fact in facts},
-        "n_tokens": Place(stores.with_tokens, "n_tokens"),
-        **{field: stores.fields[field] for field in by},
-    }

@@ -1,6 +1,7 @@
 """Exact quantiles of a score, in passes over the corpus and constant memory."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from pruning.report.scored_corpus import ScoredCorpus
 from pruning.selection import Rule
 
 _ROW_BYTES = 4
+
+T = TypeVar("T")
 
 
 def exact_quantiles(corpus: ScoredCorpus, column: str, shares: Sequence[float]) -> list[float]:
@@ -36,8 +39,8 @@ def exact_quantiles(corpus: ScoredCorpus, column: str, shares: Sequence[float]) 
 
     held = list(read()) if corpus.stores.num_rows * _ROW_BYTES <= BYTES_IN_MEMORY else None
 
-    def chunks() -> Iterable[Chunk]:
-        return read() if held is None else held
+    def chunks(work: Callable[[Chunk], T]) -> Iterable[T]:
+        return map(work, read() if held is None else held)
 
     rule = Rule(keep="low", fraction=1.0)
     census, first_GD = take_census(rule, chunks, ("",))

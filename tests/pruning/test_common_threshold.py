@@ -1,5 +1,7 @@
 """One threshold over several stores, against sorting all their documents together."""
 
+import types
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 
 from pruning.common_threshold import common_threshold, select_together
 from pruning.documents import SourceFile
-from pruning.manifests import difference_in_scores, make_manifest
+from pruning.manifests import columns_of, difference_in_scores, make_manifest
 from pruning.score_store import create_or_continue, open_store
+from pruning.scorers.density import Density, DensityScorer
+from pruning.scorers.random_control import Random
 
 
 def brute_force(scores, weights, keep, fraction):
@@ -188,6 +192,38 @@ def test_scores_of_different_models_are_not_ranked_together(other, message, tmp_
         select_together(opened, tmp_path / "out", keep="low", fraction=0.5, score="2 * nll")
 
 
+def test_scores_of_what_was_learnt_of_each_source_are_not_ranked_together(tmp_path):
+    def learnt_of(source):
+        learner = Density()
+        scorers = [types.SimpleNamespace(name="random", columns=Random.columns)]
+        scorers.append(types.SimpleNamespace(name="density", columns=DensityScorer.columns))
+        fitted = {"density": f"digest of {source}"}
+        return manifest(
+            scorers={"random": {}, "density": learner.settings()},
+            columns=columns_of(scorers, fitted),
+            fitted=fitted,
+        )
+
+    for name in ("web", "books"):
+        create_or_continue(tmp_path / name, learnt_of(name))
+    web, books = (open_store(tmp_path / name) for name in ("web", "books"))
+    message = (
+        'books are not comparable .* fitted.density is "digest of books" there and "digest of web" '
+        "here. What density says is of the corpus that it looked at: score the sources as one"
+    )
+    for score in ("density", "random * density"):
+        with pytest.raises(ValueError, match=message):
+            select_together(
+                {"web": web, "books": books},
+                tmp_path / "out",
+                keep="low",
+                fraction=0.5,
+                score=score,
+            )
+    assert difference_in_scores(web.manifest, books.manifest, ["random"]) is None
+    assert difference_in_scores(web.manifest, web.manifest, ["density"]) is None
+
+
 def test_what_does_not_change_the_score_may_differ(tmp_path):
     more = [{"name": "nll", "unit": "nats", "keeps": "low"}, {"name": "el2n", "unit": "none"}]
     books = manifest(
@@ -200,6 +236,40 @@ def test_what_does_not_change_the_score_may_differ(tmp_path):
     web = manifest(scorers={"imported": {"rows": 8, "digest": "e"}, "perplexity": {}})
     assert difference_in_scores(web, books, ["nll"]) is None
     assert difference_in_scores(web, books, ["nll", "el2n"]) is not None
+
+
+def test_a_store_from_before_columns_named_their_learner_is_compared_and_continued(tmp_path):
+    def density(source, **named):
+        column = {"name": "density", "unit": "documents", "keeps": "any", **named}
+        fitted = {"density": source}
+        return manifest(scorers={"density": {}}, columns=[column], fitted=fitted)
+
+    older, later = density("web"), density("web", learner="density")
+    assert difference_in_scores(older, later, ["density"]) is None
+    other = density("books")
+    assert difference_in_scores(older, other, ["density"]) == ("fitted.density", '"web"', '"books"')
+    create_or_continue(tmp_path / "s", older)
+    assert create_or_continue(tmp_path / "s", later).manifest == older
+
+
+def test_tokens_are_counted_to_the_last(tmp_path):
+    """A share of rounding errors allowed for would let 4 more of 4 * 10 ** 9 in."""
+    n = 2 * 10**9
+    store = FakeStore(np.array([1, 2, 3], np.float32), np.array([n, 1, n], np.int64))
+    threshold = common_threshold(
+        {"web": store}, keep="low", fraction=0.5, score="nll", unit="tokens"
+    )
+    assert threshold.max_score < 2
+
+
+def test_what_says_where_a_document_stands_in_its_corpus_is_refused(stores, tmp_path):
+    (column,) = next(iter(stores.values())).score_columns
+    with pytest.raises(
+        ValueError, match=r"has rank\(.*\), which says .* leave out rank and zscore"
+    ):
+        select_together(
+            stores, tmp_path / "s", keep="low", fraction=0.5, score=f"2 * rank({column})"
+        )
 
 
 def test_wrong_arguments_are_refused(stores):

@@ -66,7 +66,7 @@ def cut_up(corpus, rule, rng=None):
 def kept(rule, corpus, rng=None):
     """Ids of the documents that stay."""
     chunks = cut_up(corpus, rule, rng)
-    cut = find_cut(rule, lambda: chunks, GROUPS if rule.per else ("",))
+    cut = find_cut(rule, lambda work: map(work, chunks), GROUPS if rule.per else ("",))
     return {
         (chunk.file, chunk.first_row + int(i))
         for chunk in chunks
@@ -203,7 +203,9 @@ def test_ten_thousand_groups_keep_half_of_each():
         "a", 0, np.tile(np.arange(4.0), 10_000), np.random.default_rng(0).permutation(group_N)
     )
     rule = Rule(keep="high", fraction=0.5, per="cluster")
-    keep_N = find_cut(rule, lambda: [chunk], [str(g) for g in range(10_000)]).keeps(chunk)
+    keep_N = find_cut(rule, lambda work: map(work, [chunk]), [str(g) for g in range(10_000)]).keeps(
+        chunk
+    )
     assert (np.bincount(chunk.group_N, keep_N) == 2).all()
 
 
@@ -239,5 +241,7 @@ def test_a_share_of_nothing_takes_not_even_documents_without_tokens():
     rule = Rule(keep="low", tokens=5, per="domain", quota={"web": 0.0})
     corpus = [[(1.0, 0, 0), (2.0, 0, 3), (3.0, 1, 0), (4.0, 1, 5)]]
     chunks = cut_up(corpus, rule)
-    (keep_N,) = (find_cut(rule, lambda: chunks, ("web", "(others)")).keeps(c) for c in chunks)
+    (keep_N,) = (
+        find_cut(rule, lambda work: map(work, chunks), ("web", "(others)")).keeps(c) for c in chunks
+    )
     assert keep_N.tolist() == [False, False, True, True]

@@ -26,7 +26,7 @@ def rule(weights, k, seed=0):
 
 def draw(rule, score_N, file="a"):
     chunk = Chunk(file, 0, score_N)
-    return find_cut(rule, lambda: [chunk]).keeps(chunk)
+    return find_cut(rule, lambda work: map(work, [chunk])).keeps(chunk)
 
 
 def inclusion_chances(weight_N, k):

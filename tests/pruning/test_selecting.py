@@ -7,7 +7,7 @@ import pytest
 import toy
 
 from pruning.keep_bits import GUARD_ROWS, read_selection
-from pruning.score_store import open_store
+from pruning.score_store import SUCCESS, open_store
 from pruning.selecting import select
 from pruning.selection import Rule
 from pruning.store_digests import digest, manifest_digest
@@ -136,6 +136,16 @@ def test_guards_begin_where_the_scored_rows_begin(scores, tmp_path):
     assert selection.info["text_hashes"]["en/a.jsonl"][0] is None
 
 
+def test_a_store_whose_run_did_not_end_well_is_refused(store, tmp_path):
+    """All units are there, and perhaps of a source that changed while they were written."""
+    (store.folder / SUCCESS).unlink()
+    with pytest.raises(
+        ValueError, match=r"has all its units and no _SUCCESS: .* source had changed"
+    ):
+        select(store, tmp_path / "s", rule=LOW_HALF)
+    assert select(store, tmp_path / "s", rule=LOW_HALF, partial=True).num_kept
+
+
 def test_an_unfinished_store_is_refused_or_taken_as_it_is(scores, tmp_path):
     store = toy.write_store(tmp_path / "scores", scores, leave_out=1)
     with pytest.raises(ValueError, match=r"lacks 1 of 11 units.*--partial"):
@@ -191,11 +201,12 @@ def test_the_store_is_named_by_its_digest(store, scores, domains, tmp_path):
         "manifest": hashlib.sha256(manifest).hexdigest(),
         "digest": hashlib.sha256(whole).hexdigest(),
     }
-    assert digest(open_store(store.folder)) == named["digest"]
+    assert digest(open_store(store.folder), {*store.units}) == named["digest"]
     assert manifest_digest(store) == named["manifest"]
     scores["b.jsonl"][9] += 1
     other = toy.write_store(tmp_path / "other", scores, domains=domains)
-    assert digest(other) != named["digest"]
+    assert digest(other, {*other.units}) != named["digest"]
+    assert digest(store, {*store.units[1:]}) != named["digest"]
 
 
 def test_reading_needs_neither_the_store_nor_the_corpus(store, tmp_path):

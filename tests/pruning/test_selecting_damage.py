@@ -7,6 +7,8 @@ import pyarrow as pa
 import pytest
 import toy
 
+from pruning import selecting
+from pruning.ranked_documents import RankedDocuments, rank_documents
 from pruning.score_store import ScoreStore
 from pruning.sealed_parquet import read_sealed, sealed_bytes
 from pruning.selecting import select
@@ -114,3 +116,39 @@ def test_a_rule_is_found_without_reading_other_columns(store, monkeypatch, tmp_p
     unsealed = [columns for sealed, columns in read if not sealed]
     assert unsealed == [["nll"]] * len(store.units)
     assert sum(sealed for sealed, _ in read) == len(store.units)
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_unit_that_goes_between_two_passes_is_no_gap(
+    store, memory, partial, tmp_path, monkeypatch
+):
+    """Else its documents would be dropped by a cut that was made with them."""
+
+    def cut_then_delete(ranked, rule):
+        cut = find_cut(ranked, rule)
+        store.path(store.units[1]).unlink()
+        return cut
+
+    find_cut = RankedDocuments.find_cut
+    monkeypatch.setattr(RankedDocuments, "find_cut", cut_then_delete)
+    with pytest.raises(ValueError, match=r"16\.parquet was there when this began, and is gone"):
+        select(store, tmp_path / "s", rule=RULES["middle"], partial=partial)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_unit_that_comes_between_two_passes_is_not_read(store, memory, tmp_path, monkeypatch):
+    """Else documents of a group that nobody counted would be ranked."""
+    path = store.path(store.units[1])
+    data = path.read_bytes()
+    path.unlink()
+    expected = select(store, tmp_path / "without", rule=RULES["tokens"], partial=True).info
+
+    def ranked_then_written(*args):
+        ranked = rank_documents(*args)
+        path.write_bytes(data)
+        return ranked
+
+    monkeypatch.setattr(selecting, "rank_documents", ranked_then_written)
+    found = select(store, tmp_path / "s", rule=RULES["tokens"], partial=True).info
+    assert path.exists()
+    assert found == expected

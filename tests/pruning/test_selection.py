@@ -49,7 +49,7 @@ def chunks_of(score_N, cuts=()):
 
 def kept(rule, score_N, cuts=()):
     chunks = chunks_of(score_N, cuts)
-    cut = find_cut(rule, lambda: chunks)
+    cut = find_cut(rule, lambda work: map(work, chunks))
     bits = [cut.keeps(chunk) for chunk in chunks]
     return np.concatenate(bits) if bits else np.zeros(0, bool)
 
@@ -84,7 +84,7 @@ def test_neither_order_nor_chunks_change_what_is_kept(keep, scores, cuts, rng):
     rule = Rule(keep=keep, fraction=0.4, seed=1)
     chunks = chunks_of(scores, cuts)
     shuffled = rng.sample(chunks, len(chunks))
-    cut = find_cut(rule, lambda: shuffled)
+    cut = find_cut(rule, lambda work: map(work, shuffled))
     bits = [cut.keeps(chunk) for chunk in chunks]
     together = np.concatenate(bits) if bits else np.zeros(0, bool)
     assert np.array_equal(together, kept(rule, scores))
