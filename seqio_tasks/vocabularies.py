@@ -29,7 +29,7 @@ def open_vocabulary(path: str) -> seqio.Vocabulary:
 
 
 def check_vocabularies(dataset_config: Any, model: Any) -> None:
-    """Compares a task's vocabulary with a t5x model's; `verify_matching_vocabs_fn` of `t5x.train`.
+    """Compares a task's vocabulary with a t5x model's; `verify_matching_vocabs_fn` of t5x.
 
     Args:
       dataset_config: a `t5x.utils.DatasetConfig`.
@@ -58,3 +58,16 @@ def check_vocabularies(dataset_config: Any, model: Any) -> None:
                 f"{table:,} rows. Set network.T5Config.vocab_size to at least the former, or give "
                 "the vocabulary that the model was made with."
             )
+
+
+def checked_model(dataset_config: Any, model: Any) -> Any:
+    """The model, once `check_vocabularies` has passed; for `t5x.eval`, whose own check is fixed.
+
+    Args:
+      dataset_config, model: as of `check_vocabularies`.
+
+    Raises:
+      ValueError: as `check_vocabularies`.
+    """
+    check_vocabularies(dataset_config, model)
+    return model

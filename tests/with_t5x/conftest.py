@@ -36,9 +36,18 @@ def _registries(monkeypatch):
     gin.clear_config(clear_constants=True)
 
 
+def other_vocabulary():
+    import seqio
+
+    return seqio.ByteVocabulary(extra_ids=9)
+
+
 @pytest.fixture
 def run_as_script(monkeypatch):
-    """Makes a module of t5x the `__main__` that its gin files import."""
+    """Makes a module of t5x the `__main__` that its gin files import, beside `other_vocabulary`."""
+    import gin
+
+    gin.external_configurable(other_vocabulary)
 
     def become(name):
         module = importlib.import_module(f"t5x.{name}")

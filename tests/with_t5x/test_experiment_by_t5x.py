@@ -16,7 +16,6 @@ PRETRAIN = """
 from __gin__ import dynamic_registration
 import __main__ as train_script
 from t5x import utils
-from t5x.examples.t5 import network
 
 include "gin/models/tiny.gin"
 include "gin/pretrain/recipe.gin"
@@ -25,15 +24,12 @@ include "gin/pretrain/text_task.gin"
 TFRECORDS = {"train": "FOLDER/tfrecords/*.tfrecord", "validation": "FOLDER/tfrecords/*.tfrecord"}
 TASK_FEATURE_LENGTHS = {"inputs": 32, "targets": 16}
 train_script.train.train_eval_dataset_cfg = None
-network.T5Config.num_encoder_layers = 1
-network.T5Config.num_decoder_layers = 1
 """
 FINETUNE = """
 from __gin__ import dynamic_registration
 import __main__ as train_script
 import test_experiment_by_t5x as tasks
 from t5x import utils
-from t5x.examples.t5 import network
 
 include "gin/models/tiny.gin"
 include "gin/finetune/recipe.gin"
@@ -44,8 +40,6 @@ BATCH_SIZE = 4
 EVAL_PERIOD = 2
 utils.SaveCheckpointConfig.period = 2
 train_script.train.train_eval_dataset_cfg = None
-network.T5Config.num_encoder_layers = 1
-network.T5Config.num_decoder_layers = 1
 """
 
 

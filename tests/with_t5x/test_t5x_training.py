@@ -50,7 +50,6 @@ def train(corpus, tmp_path, run_as_script):
 
         gin.clear_config(clear_constants=True)
         module = run_as_script("train")
-        gin.external_configurable(other_vocabulary)
         (tmp_path / "small.gin").write_text(SMALL)
         where = [f'SELECTION = "{tmp_path}/selection"', f'MODEL_DIR = "{tmp_path}/{folder}"']
         steps = f"TRAIN_STEPS = {steps}"
@@ -77,10 +76,6 @@ def trained_on(monkeypatch):
 
     monkeypatch.setattr(trainer.BaseTrainer, "train", noting)
     return documents
-
-
-def other_vocabulary():
-    return seqio.ByteVocabulary(extra_ids=9)
 
 
 def arrays(tree):
