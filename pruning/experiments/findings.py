@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pruning.experiments.resampling import Estimate
 from pruning.experiments.results import ArmResult, Results
+from pruning.wording import plural
 
 _DISAGREE = "Held-out loss and downstream accuracy disagree"
 
@@ -15,11 +16,17 @@ def findings(results: Results) -> list[str]:
       results: of the experiment.
 
     Returns:
-      What is missing; one per arm that can be held against a random one of its rate; and where
-      loss and accuracy disagree.
+      What is missing or does not count; one per arm that can be held against a random one of its
+      rate; and where loss and accuracy disagree.
     """
     rows = {row.arm: row for row in results.arms}
     said = [f"{row.arm} has no finished run." for row in results.arms if not row.seeds]
+    if results.plan.copies:
+        said.append(
+            f"{plural(results.plan.copies, 'held-out document')} stood in the pool as well, word for "
+            "word, and did not count."
+        )
+    said += [_without_control(row) for row in results.arms if _lacks_control(row, results)]
     for row in results.arms:
         if row.control is not None and row.against_control:
             said.append(_against_random(row, rows[row.control]))
@@ -35,6 +42,18 @@ def separates(row: ArmResult, control: ArmResult, measure: str) -> bool | None:
     if measure not in row.against_control or min(len(row.seeds), len(control.seeds)) < 2:
         return None
     return row.against_control[measure].excludes_zero
+
+
+def _lacks_control(row: ArmResult, results: Results) -> bool:
+    return bool(results.plan.random) and row.control is None and results.plan.has_control(row.arm)
+
+
+def _without_control(row: ArmResult) -> str:
+    return (
+        f"{row.arm} trains on {100 * row.rate:.1f} % of the pool and no random arm on as much, so nothing "
+        "says whether it is better than chance. A rate counts documents that have the score: leave "
+        "out those without for all arms (--where), or take a random selection of that size as an arm."
+    )
 
 
 def _against_random(row: ArmResult, control: ArmResult) -> str:

@@ -18,8 +18,8 @@ from pruning.experiments.tables import Table, tables
 SECTION = "section.json"
 HOW_TO_READ = (
     "Every arm trains the same model for the same number of steps. Numbers are the mean over seeds ± "
-    "their standard deviation, with a 95 % bootstrap interval over seeds and over questions or "
-    "documents. Accuracy is normalised: 0 is guessing, 100 is all right. `− random` is the "
+    "their standard deviation, with a 95 % interval over seeds (Student's t) and over questions or "
+    "documents (bootstrap). Accuracy is normalised: 0 is guessing, 100 is all right. `− random` is the "
     "difference from the random arm of the same rate, and `apart` names the measures at which its "
     "interval excludes 0."
 )

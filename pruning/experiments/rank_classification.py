@@ -1,8 +1,8 @@
 """Multiple choice without training: the option that a model finds most likely in its context.
 
-The option with the lowest mean nll per token is the answer given, as in the evaluation of
-"Perplexed by Perplexity" (section 8.1). Only the option's own tokens count; no end of sequence is
-asked for.
+The option with the lowest mean nll per token is the answer given. Which tokens count is ours: the
+option's own, given the context, without an end of sequence. "Perplexed by Perplexity" words it as
+the lowest perplexity per token of query and choice together.
 """
 
 import dataclasses

@@ -1,11 +1,11 @@
-"""Intervals for means over items and seeds: a bootstrap of both.
+"""Intervals for means over items and seeds: a bootstrap of items, and Student's t of seeds.
 
 An arm's number is a mean over seeds of a mean over items. What another experiment would give
-differs in both, so both are drawn again: items with replacement, the same draw for all seeds and
-all arms (they answered the same questions), and seeds with replacement.
-
-A bootstrap of few seeds is too narrow by sqrt((S - 1) / S), a fifth for three; deviations of the
-drawn seeds are widened by its inverse.
+differs in both. Items are drawn again with replacement, the same draw for all seeds and all arms
+(they answered the same questions). Seeds are too few for that: of three, a bootstrap is right 82
+times of 100 where it says 95. Their deviation is drawn from Student's t instead, for a difference
+with Welch's degrees of freedom. An interval ends where no result can be, such as more than all
+questions right.
 """
 
 import dataclasses
@@ -13,9 +13,11 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import stdtrit
 
 RESAMPLES = 1_000
 _LEVEL = 0.95
+_ROUNDING = 1e-9  # of equal means, added up in another order
 _ITEM_COUNTS = 4_000_000  # numbers in memory at a time
 
 
@@ -26,14 +28,19 @@ class Sampled:
     Attributes:
       point_S: as measured.
       resampled_RS: of every draw of items.
+      possible: the lowest and highest value that there can be.
     """
 
     point_S: np.ndarray
     resampled_RS: np.ndarray
+    possible: tuple[float, float] = (-np.inf, np.inf)
 
     def scaled(self, factor: float, offset: float = 0.0) -> "Sampled":
-        """factor * x + offset, such as a normalised accuracy."""
-        return Sampled(factor * self.point_S + offset, factor * self.resampled_RS + offset)
+        """factor * x + offset, such as a normalised accuracy; the factor is above 0."""
+        low, high = (factor * end + offset for end in self.possible)
+        return Sampled(
+            factor * self.point_S + offset, factor * self.resampled_RS + offset, (low, high)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Estimate:
 
     Attributes:
       value: mean over seeds.
-      low, high: 95 % bootstrap interval over items and seeds.
+      low, high: 95 % interval over items and seeds.
       by_seed: what each seed gave, in order of the seeds; empty for a difference.
     """
 
@@ -58,7 +65,7 @@ class Estimate:
 
     @property
     def excludes_zero(self) -> bool:
-        return self.low > 0 or self.high < 0
+        return self.low > _ROUNDING or self.high < -_ROUNDING
 
 
 def sample_means(
@@ -66,6 +73,7 @@ def sample_means(
     name: str,
     *,
     weights_I: np.ndarray | None = None,
+    possible: tuple[float, float] = (-np.inf, np.inf),
     resamples: int = RESAMPLES,
 ) -> Sampled:
     """Weighted means over items, as measured and with the items drawn again.
@@ -74,6 +82,7 @@ def sample_means(
       values_SI: of each seed and item.
       name: of the items; equal names draw the same ones, so that arms can be compared.
       weights_I: such as tokens of each document; all equal by default.
+      possible: lowest and highest value of an item.
       resamples: R.
     """
     num_items = values_SI.shape[1]
@@ -86,7 +95,8 @@ def sample_means(
         counts_RI = rng.multinomial(num_items, np.full(num_items, 1 / num_items), draws)
         drawn_RI = counts_RI * weights_I
         resampled.append(drawn_RI @ values_SI.T / drawn_RI.sum(axis=1, keepdims=True))
-    return Sampled(values_SI @ weights_I / weights_I.sum(), np.concatenate(resampled))
+    point_S = values_SI @ weights_I / weights_I.sum()
+    return Sampled(point_S, np.concatenate(resampled), possible)
 
 
 def of_seeds(values_S: Sequence[float]) -> Sampled:
@@ -100,12 +110,15 @@ def mean_of(several: Sequence[Sampled]) -> Sampled:
     return Sampled(
         np.mean([s.point_S for s in several], axis=0),
         np.mean([s.resampled_RS for s in several], axis=0),
+        tuple(np.mean([s.possible for s in several], axis=0)),
     )
 
 
 def estimate(sampled: Sampled) -> Estimate:
     """The mean over seeds with its interval."""
-    low, high = _interval(_with_seeds_drawn(sampled, "arm"))
+    mean_R = sampled.resampled_RS.mean(axis=1)
+    interval = _interval(mean_R + _noise_of_seeds([sampled]))
+    low, high = np.clip(interval, *sampled.possible).tolist()
     return Estimate(
         float(sampled.point_S.mean()), low, high, tuple(float(x) for x in sampled.point_S)
     )
@@ -113,20 +126,26 @@ def estimate(sampled: Sampled) -> Estimate:
 
 def difference(left: Sampled, right: Sampled) -> Estimate:
     """left - right with its interval: items drawn together, seeds apart."""
-    low, high = _interval(_with_seeds_drawn(left, "arm") - _with_seeds_drawn(right, "other"))
+    mean_R = left.resampled_RS.mean(axis=1) - right.resampled_RS.mean(axis=1)
+    low, high = _interval(mean_R + _noise_of_seeds([left, right]))
     return Estimate(float(left.point_S.mean() - right.point_S.mean()), low, high)
 
 
-def _with_seeds_drawn(sampled: Sampled, name: str) -> np.ndarray:
-    values_RS = sampled.resampled_RS
-    num_resamples, num_seeds = values_RS.shape
-    mean_R = values_RS.mean(axis=1)
-    if num_seeds == 1:
-        return mean_R
-    rng = np.random.default_rng(zlib.crc32(name.encode()))
-    drawn_RS = rng.integers(num_seeds, size=(num_resamples, num_seeds))
-    drawn_R = np.take_along_axis(values_RS, drawn_RS, axis=1).mean(axis=1)
-    return mean_R + (drawn_R - mean_R) * np.sqrt(num_seeds / (num_seeds - 1))
+def _noise_of_seeds(arms: Sequence[Sampled]) -> np.ndarray:
+    """How far a sum or difference of means over seeds may be off by its seeds, [R], shuffled.
+
+    Of an arm with one seed nobody knows; it adds nothing.
+    """
+    resamples = len(arms[0].resampled_RS)
+    known = [arm.point_S for arm in arms if len(arm.point_S) > 1]
+    variances = np.array([np.var(point_S, ddof=1) / len(point_S) for point_S in known])
+    if not variances.any():
+        return np.zeros(resamples)
+    freedom_of_each = np.array([len(point_S) - 1 for point_S in known])
+    freedom = variances.sum() ** 2 / (variances**2 / freedom_of_each).sum()
+    share_R = (np.arange(resamples) + 0.5) / resamples
+    noise_R = stdtrit(freedom, share_R) * np.sqrt(variances.sum())
+    return np.random.default_rng(0).permutation(noise_R)
 
 
 def _interval(values_R: np.ndarray) -> tuple[float, float]:

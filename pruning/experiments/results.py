@@ -88,6 +88,7 @@ class Plan:
       random: arms that are random parts, against which those of the same rate are held.
       larger: the arm of the next larger model.
       costs: by arm, where they are known.
+      copies: held-out documents that do not count, since the pool has their texts too.
     """
 
     rates: Mapping[str, float]
@@ -97,13 +98,18 @@ class Plan:
     random: Sequence[str] = ()
     larger: str | None = None
     costs: Mapping[str, ArmCost] = dataclasses.field(default_factory=dict)
+    copies: int = 0
 
     def control_of(self, arm: str) -> str | None:
         """The random arm of the same rate."""
-        if arm in (*self.random, self.full, self.larger):
+        if not self.has_control(arm):
             return None
         near = [r for r in self.random if abs(self.rates[r] - self.rates[arm]) < 0.01]
         return near[0] if near else None
+
+    def has_control(self, arm: str) -> bool:
+        """Whether it should have one."""
+        return arm not in (*self.random, self.full, self.larger)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,8 +128,8 @@ class ArmResult:
         full arm.
       steps_to_full: steps at which the mean curve reaches the full arm's final `loss` and
         `accuracy`; None where it never does.
-      over_scaling: percent of the way to the larger model, mean over tasks, by seed; and the
-        number of tasks.
+      over_scaling: percent of the way to the larger model, mean over tasks and scores after fine-tuning, by seed; and the
+        number of these.
     """
 
     arm: str

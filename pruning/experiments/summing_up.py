@@ -83,7 +83,7 @@ def _tasks(
     for name, task in plan.tasks.items():
         credits = [e.credits[name] for e in found if name in e.credits]
         if credits and len(credits) == len(found) and task.chance < 1:
-            means = sample_means(np.stack(credits), name, resamples=resamples)
+            means = sample_means(np.stack(credits), name, possible=(0.0, 1.0), resamples=resamples)
             slope = 1 / (1 - task.chance)
             tasks[name] = means.scaled(slope, normalised_accuracy(0.0, task.chance))
     return tasks
@@ -103,10 +103,11 @@ def _loss(losses: Sequence[HeldOut], take_I: np.ndarray, name: str) -> Sampled:
 
 
 def _curve(found: Sequence[Evaluation], measure: str, plan: Plan) -> Curve | None:
-    """Over the steps at which every seed was evaluated."""
+    """Over the steps at which every seed was evaluated that is finished, or every one if none is."""
     value = _loss_of if measure == "loss" else _accuracy_of
     points = {(e.seed, e.step): number for e in found if (number := value(e, plan)) is not None}
-    seeds = sorted({seed for seed, _ in points})
+    finished = {seed for seed, step in points if step == plan.num_steps}
+    seeds = sorted(finished or {seed for seed, _ in points})
     steps = sorted({step for _, step in points if all((s, step) in points for s in seeds)})
     if not steps:
         return None
@@ -197,14 +198,14 @@ def _over_scaling(
     if plan.larger is None or plan.full is None or arm == plan.larger:
         return (), 0
 
-    def of_tasks(of: str, seed: int | None = None) -> dict[str, float]:
+    def metrics(of: str, seed: int | None = None) -> dict[str, float]:
         return {
             name: float(value.point_S.mean() if seed is None else value.point_S[seed])
             for name, value in sampled[of].items()
-            if name.startswith("task ")
+            if name.startswith(("task ", "finetuned "))
         }
 
-    full, larger = of_tasks(plan.full), of_tasks(plan.larger)
+    full, larger = metrics(plan.full), metrics(plan.larger)
     num_seeds = max((len(v.point_S) for v in sampled[arm].values()), default=0)
-    found = [over_scaling(of_tasks(arm, seed), full, larger) for seed in range(num_seeds)]
+    found = [over_scaling(metrics(arm, seed), full, larger) for seed in range(num_seeds)]
     return tuple(share for share, _ in found), max((n for _, n in found), default=0)

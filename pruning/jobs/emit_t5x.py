@@ -17,9 +17,9 @@ _METRICS = "-metrics.jsonl"
 
 
 def emit_t5x(
-    setting: Setting, runs: Sequence[Run], *, pretrain: str, finetune: str | None = None
+    setting: Setting, runs: Sequence[Run], *, size: str, pretrain: str, finetune: str | None = None
 ) -> None:
-    """Writes `t5x/ARM_seedS.gin` for these runs, and `t5x/commands.sh` with a line for every one.
+    """Writes `t5x/ARM_seedS.gin` for the runs of a size, and a line for each in `t5x/commands.sh`.
 
     Vocabulary, rows of the table, steps, batch and seed are those of the experiment. Every run, the
     full one too, trains on the task without what its selection drops, so that no arm sees what is
@@ -27,7 +27,8 @@ def emit_t5x(
 
     Args:
       setting: the experiment, prepared.
-      runs: to write; those of another size than the experiment's are left out.
+      runs: to write; those of another size are left out, and named.
+      size: of the model in `pretrain` and `finetune`; see `size_by_t5x.check_can_be_emitted`.
       pretrain: gin file with model, task and recipe that wants a SELECTION and a MODEL_DIR, as
         those of gin/pretrain.
       finetune: gin file with model, task and recipe of fine-tuning that wants an
@@ -40,8 +41,12 @@ def emit_t5x(
     folder = setting.path("t5x")
     os.makedirs(folder, exist_ok=True)
     for run in runs:
-        if setting.arm(run.arm).size is not None:
-            print(f"{run.arm} is of another size than {pretrain}: it needs a gin file of its own.")
+        other = setting.size_of(run.arm)
+        if other != size:
+            print(
+                f"{run.arm}, seed {run.seed}, is of size {other}, not {size}, and is left out. Emit "
+                f"it, too: --t5x_size {other}, with a --t5x_pretrain of that size."
+            )
             continue
         texts = {"": pretrain_gin(setting, run, pretrain)}
         if finetune is not None:

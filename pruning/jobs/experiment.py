@@ -44,6 +44,7 @@ def experiment(
     num_shards: int = 1,
     shard_index: int = 0,
     emit: Literal["t5x"] | None = None,
+    t5x_size: str | None = None,
     t5x_pretrain: str = "gin/pretrain/t5_1_1_small_c4.gin",
     t5x_finetune: str | None = None,
     t5x_finetune_steps: int = 262_144,
@@ -56,7 +57,7 @@ def experiment(
 
     Args:
       source: as of `prune score`.
-      output: folder of everything.
+      output: folder of everything, on a disk.
       arms: full, random, low:SCORE, middle:SCORE, high:SCORE, inverse:SCORE and the other weights of a sample, where SCORE is a column or expression over --scores and --references; or NAME=FOLDER of a selection. NAME=low:SCORE names an arm.
       rates: parts of the pool that rules keep; every rule is one arm per rate.
       seeds: one run of every arm for each.
@@ -66,7 +67,7 @@ def experiment(
       reference_fraction: part of the documents that they are trained on.
       held_out: folder of a selection whose documents no arm sees and all are evaluated on (with ! before it, those that it drops); by default a random part.
       held_out_fraction: that part.
-      where: folder of a selection: only what it keeps, or with ! before it what it drops, takes part at all.
+      where: folder of a selection: only what it keeps, or with ! before it what it drops, is drawn into the parts. A vocabulary is still trained on all that is not held out, and --held_out still evaluated whole.
       tasks: JSON Lines of multiple choice with context, options and answer, as NAME=FILE or CATEGORY/NAME=FILE; or for FILE seqio:TASK or seqio:TASK@SPLIT, a registered task in seqio's form of rank classification.
       minimal_pairs: pairs of a held-out text and the same one damaged, so many of each kind.
       evaluations: checkpoints of each run that are kept and evaluated, evenly spaced.
@@ -92,7 +93,8 @@ def experiment(
       arm: train only the arms of these names.
       num_shards: of the jobs of an array that share the runs, after one job with --stage prepare.
       shard_index: of this one, from 0.
-      emit: t5x writes a gin file and a command for every run instead of training.
+      emit: t5x writes a gin file and a command for every run of --t5x_size instead of training.
+      t5x_size: of the model in --t5x_pretrain and --t5x_finetune; by default --size. A second call with that of --larger_size emits the larger arm.
       t5x_pretrain: gin file with model, task and recipe that wants a SELECTION, such as those of gin/pretrain.
       t5x_finetune: gin file with model, task and recipe of fine-tuning, which every run is then put through; the scores of its seqio task come into the table.
       t5x_finetune_steps: of fine-tuning; by default the 2^18 of T5.
@@ -109,8 +111,15 @@ def experiment(
     from pruning.jobs.cpu_devices import one_cpu_device
     from pruning.jobs.emit_t5x import emit_t5x
     from pruning.jobs.experiment_setting import Setting, named, named_tasks
+    from pruning.jobs.size_by_t5x import check_can_be_emitted
+    from pruning.object_stores import is_object
     from pruning.sharding import Shard
 
+    if is_object(output):
+        raise ValueError(
+            f"An experiment does not write to an object store; got --output {output}. Expected a "
+            "folder on a disk, which all jobs of an array see: write there, and copy it afterwards."
+        )
     training = {
         "num_steps": num_steps,
         "vocabulary": vocabulary,
@@ -149,13 +158,21 @@ def experiment(
         seed=seed,
     )
     runs = runs_of(setting.arms, setting.seeds, only=arm, shard=Shard(shard_index, num_shards))
+    if emit is not None:
+        check_can_be_emitted(setting, t5x_size or size)
     one_cpu_device()
     if stage in ("all", "prepare"):
         experiment_preparation.prepare(setting)
     if stage in ("all", "train"):
         experiment_preparation.check_prepared(setting)
         if emit is not None:
-            emit_t5x(setting, runs, pretrain=t5x_pretrain, finetune=t5x_finetune)
+            emit_t5x(
+                setting,
+                runs,
+                size=t5x_size or size,
+                pretrain=t5x_pretrain,
+                finetune=t5x_finetune,
+            )
             return None
         for number, run in enumerate(runs, start=1):
             print(f"\n{run.arm}, seed {run.seed}: run {number} of {len(runs)}.", flush=True)

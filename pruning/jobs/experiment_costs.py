@@ -31,7 +31,7 @@ def arm_costs(setting: Setting) -> dict[str, ArmCost]:
         kept = read_selection(setting.selection(Run(arm.name, setting.seeds[0])))
         size = kept.info.get("counts", {}).get("kept_bytes")
         flops, read = _training(
-            setting, arm.size or setting.size, setting.num_steps, setting.training["objective"]
+            setting, setting.size_of(arm.name), setting.num_steps, setting.training["objective"]
         )
         found[arm.name] = ArmCost(
             documents=kept.num_kept,

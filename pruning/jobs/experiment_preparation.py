@@ -3,6 +3,8 @@
 import os
 from collections.abc import Iterator
 
+import numpy as np
+
 from pruning.experiments.arms import all_runs
 from pruning.jobs.experiment_setting import Setting
 
@@ -190,9 +192,10 @@ def _write_pairs(setting: Setting) -> None:
 
 
 def _intact_texts(setting: Setting) -> Iterator[str]:
-    """Held-out documents that nobody has damaged, in the order of hash(id, seed)."""
+    """Held-out documents that nobody damaged and no run reads, in the order of hash(id, seed)."""
     from pruning.documents import DEFAULT_UNIT_ROWS, cut_into_units
-    from pruning.hashing import id_hash
+    from pruning.hashing import id_hash, text_hash
+    from pruning.jobs.held_out_copies import is_in_pool
     from pruning.jobs.open_source import open_source
     from pruning.jobs.open_where import open_where
     from pruning.prepared_units import Preparation, read_documents
@@ -208,5 +211,8 @@ def _intact_texts(setting: Setting) -> Iterator[str]:
     for unit in cut_into_units(files, DEFAULT_UNIT_ROWS):
         for document, text in zip(*read_documents(unit, how), strict=True):
             if text and document.fields.get(DAMAGE_FIELD) in (None, INTACT):
-                found.append((int(id_hash(unit.file, document.row, setting.seed)), text))
-    return (text for _, text in sorted(found))
+                place = int(id_hash(unit.file, document.row, setting.seed))
+                found.append((place, text, text_hash(document.text or b"")))
+    found.sort()
+    is_copy_I = is_in_pool(setting, np.array([hash_ for *_, hash_ in found], np.int64))
+    return (text for (_, text, _), is_copy in zip(found, is_copy_I, strict=True) if not is_copy)

@@ -16,6 +16,7 @@ from pruning.experiments.summing_up import results_of
 from pruning.jobs.emit_t5x import finetuned_scores
 from pruning.jobs.experiment_run import HELD_OUT, PAIRS, evaluation_folder, is_evaluated, task_file
 from pruning.jobs.experiment_setting import Setting
+from pruning.jobs.held_out_copies import is_in_pool
 
 
 def read_results(setting: Setting, larger_size: str | None) -> Results:
@@ -27,11 +28,13 @@ def read_results(setting: Setting, larger_size: str | None) -> Results:
     evaluations: list[Evaluation] = []
     tasks: dict[str, Task] = {}
     digests: dict[str, str] = {}
+    unread = _Unread(setting)
     for run in all_runs(setting.arms, setting.seeds):
-        for evaluation, found in _evaluations(setting, run, digests):
+        for evaluation, found in _evaluations(setting, run, digests, unread):
             evaluations.append(evaluation)
             tasks |= found
-    return results_of(evaluations, _plan(setting, tasks, larger_size))
+    plan = _plan(setting, tasks, larger_size)
+    return results_of(evaluations, dataclasses.replace(plan, copies=unread.num_copies))
 
 
 def write(setting: Setting, results: Results, command: str, docs: str | None) -> None:
@@ -89,7 +92,7 @@ def _plan(setting: Setting, tasks: dict[str, Task], larger_size: str | None) -> 
 
 
 def _evaluations(
-    setting: Setting, run: Run, digests: dict[str, str]
+    setting: Setting, run: Run, digests: dict[str, str], unread: "_Unread"
 ) -> Iterator[tuple[Evaluation, dict[str, Task]]]:
     folder = os.path.dirname(evaluation_folder(setting, run, 0))
     steps = sorted(int(name) for name in os.listdir(folder)) if os.path.isdir(folder) else []
@@ -109,7 +112,7 @@ def _evaluations(
                 arm=run.arm,
                 seed=run.seed,
                 step=step,
-                held_out=_held_out(os.path.join(there, HELD_OUT)),
+                held_out=_held_out(os.path.join(there, HELD_OUT), unread),
                 credits=credits,
                 finetuned=finetuned_scores(setting, run) if step == setting.num_steps else {},
             ),
@@ -141,12 +144,39 @@ def _pairs(store: str) -> dict[str, np.ndarray]:
     return pair_credits(columns["bits_per_byte"], columns["pair"])
 
 
-def _held_out(store: str) -> HeldOut:
+class _Unread:
+    """Which held-out documents no model of the experiment can have read. The same in every store."""
+
+    def __init__(self, setting: Setting):
+        self._setting = setting
+        self._text_hash_I: np.ndarray | None = None
+        self._copied_I = np.zeros(0, bool)
+
+    def __call__(self, text_hash_I: np.ndarray) -> np.ndarray:
+        if self._text_hash_I is None or not np.array_equal(self._text_hash_I, text_hash_I):
+            self._text_hash_I = text_hash_I
+            self._copied_I = is_in_pool(self._setting, text_hash_I)
+        return ~self._copied_I
+
+    @property
+    def num_copies(self) -> int:
+        return int(self._copied_I.sum())
+
+
+def _held_out(store: str, unread: _Unread) -> HeldOut:
     from pruning.score_store import open_store
 
     fields = open_store(store).fields
-    columns = _columns(store, ["nll", "n_targets", *fields])
-    there_I = np.isfinite(columns["nll"])
+    columns = _columns(store, ["nll", "n_targets", "text_hash", *fields])
+    scored_I = np.isfinite(columns["nll"])
+    there_I = scored_I.copy()
+    there_I[scored_I] = unread(columns["text_hash"][scored_I].astype(np.int64))
+    if not there_I.any():
+        raise ValueError(
+            f"None of {scored_I.sum():,} scored documents of {store} counts: each stands in the pool as "
+            "well, word for word. Remove the corpus's copies (`prune score duplicates`), or hold out "
+            "more documents or others."
+        )
     return HeldOut(
         nll_I=columns["nll"][there_I].astype(np.float64),
         tokens_I=columns["n_targets"][there_I].astype(np.float64),

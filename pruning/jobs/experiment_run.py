@@ -15,9 +15,10 @@ def do_run(setting: Setting, run: Run) -> None:
     """Trains and evaluates, or goes on where an earlier call stopped."""
     from models.checkpoints import t5x_orbax
     from pruning.jobs.emit_t5x import gin_file
+    from pruning.jobs.size_by_t5x import check_trained
     from pruning.jobs.train import train
 
-    size = setting.arm(run.arm).size or setting.size
+    size = setting.size_of(run.arm)
     model = os.path.join(setting.run_folder(run), "model")
     by_t5x = gin_file(setting, run)
     is_trained = setting.num_steps in t5x_orbax.steps(model)
@@ -36,7 +37,10 @@ def do_run(setting: Setting, run: Run) -> None:
             **training_of(setting, size),
         )
     for step in t5x_orbax.steps(model):
-        evaluate(setting, f"{model}/checkpoint_{step}", evaluation_folder(setting, run, step))
+        checkpoint = f"{model}/checkpoint_{step}"
+        if os.path.exists(by_t5x):
+            check_trained(checkpoint, size)
+        evaluate(setting, checkpoint, evaluation_folder(setting, run, step))
 
 
 def evaluation_folder(setting: Setting, run: Run, step: int) -> str:

@@ -149,6 +149,9 @@ class Setting:
     def arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)
 
+    def size_of(self, arm: str) -> str:
+        return self.arm(arm).size or self.size
+
     def selection(self, run: Run) -> str:
         """Folder of what a run trains on."""
         arm = self.arm(run.arm)

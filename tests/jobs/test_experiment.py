@@ -7,13 +7,15 @@ import types
 
 import gin
 import jax
+import numpy as np
 import pytest
 
 from models.checkpoints import load_model
 from pruning.experiments.page import markdown, read_section
-from pruning.jobs import experiment_run
+from pruning.jobs import experiment_reading, experiment_run
 from pruning.jobs.experiment import experiment
 from pruning.keep_bits import read_selection
+from pruning.score_store import open_store
 
 SETTINGS = {
     "arms": ("full", "random", "low:gpt.nll"),
@@ -42,9 +44,11 @@ class KilledError(Exception):
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
+    # A text of the last forty is one of the first twenty, or stands alone.
+    numbers = [*range(40), *range(20), *range(60, 80)]
     rows = [
-        {"text": f"{i} times over the lazy dog, and then {i} more. " * 3, "domain": "ab"[i % 2]}
-        for i in range(80)
+        {"text": f"{n} times over the lazy dog, and then {n} more. " * 3, "domain": "ab"[i % 2]}
+        for i, n in enumerate(numbers)
     ]
     (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "q.jsonl").write_text(json.dumps(QUESTION) + "\n")
@@ -81,6 +85,37 @@ def test_splits_are_disjoint_and_arms_are_parts_of_the_pool(whole):
         keep = read_selection(whole / f"selections/{name}").keep("a.jsonl")
         assert keep.sum() == 20
         assert not (keep & ~bits["pool"]).any()
+
+
+def test_held_out_texts_that_the_pool_has_too_do_not_count(whole, corpus):
+    held_out, pool = (
+        read_selection(whole / f"splits/{name}").keep("a.jsonl") for name in ("held_out", "pool")
+    )
+    twin_N = np.arange(80)
+    twin_N[:20], twin_N[40:60] = np.arange(40, 60), np.arange(20)
+    copied_N = held_out & pool[twin_N]
+    assert 0 < copied_N.sum() < 20
+    results = json.loads((whole / "results.json").read_text())
+    assert results["plan"]["copies"] == copied_N.sum()
+    assert (
+        f"{copied_N.sum()} held-out documents stood in the pool"
+        in (whole / "results.md").read_text()
+    )
+    store = open_store(whole / "arms/full/seed0/evaluations/4/held_out")
+    ((_, table),) = store.tables(["nll", "n_targets"])
+    left_N = held_out & ~copied_N
+    nll_N, n_targets_N = (np.asarray(table[name])[left_N] for name in table.column_names)
+    loss = results["arms"][0]["numbers"]["loss"]["value"]
+    assert loss == pytest.approx(np.average(nll_N, weights=n_targets_N), rel=1e-6)
+    pairs = [json.loads(line)["text"] for line in (whole / "pairs/pairs.jsonl").open()]
+    texts = np.array([json.loads(line)["text"][:200] for line in (corpus / "a.jsonl").open()])
+    assert {*pairs[::2]} <= {*texts[left_N]}
+
+
+def test_held_out_texts_that_all_stand_in_the_pool_are_refused(whole, corpus, monkeypatch):
+    monkeypatch.setattr(experiment_reading, "is_in_pool", lambda _, hash_I: hash_I == hash_I)
+    with pytest.raises(ValueError, match=r"None of 20 scored documents .* hold out more documents"):
+        run(corpus, whole, stage="read")
 
 
 def test_every_checkpoint_is_evaluated(whole):
@@ -213,6 +248,8 @@ def test_other_questions_are_refused(corpus, whole, tmp_path):
         ({"references": ("tiny", "tiny=gpt_tiny")}, "two have one name"),
         ({"seeds": ()}, "at least one of --arms and one of --seeds"),
         ({"arm": ("low25",)}, "no arm 'low25'"),
+        ({"emit": "t5x"}, "Size gpt_tiny has no encoder, and --emit t5x .* Give a T5 size"),
+        ({"emit": "t5x", "t5x_size": "mini"}, "no arm is of that size; they are of gpt_tiny"),
         ({"references": (), "arms": ("low:nll",)}, "there is none: give --scores, or --references"),
     ],
 )
@@ -221,26 +258,38 @@ def test_what_is_refused(corpus, tmp_path, changes, message):
         run(corpus, tmp_path / "x", **changes)
 
 
-def test_t5x_gets_a_gin_file_and_a_command_for_every_run(corpus, whole, monkeypatch):
-    run(
-        corpus,
-        whole,
-        emit="t5x",
-        t5x_pretrain="base.gin",
-        t5x_finetune="glue.gin",
-        arm=("low50", "full"),
-    )
-    run(corpus, whole, emit="t5x", t5x_pretrain="base.gin", arm=("random50",))
-    commands = (whole / "t5x/commands.sh").read_text().splitlines()
+@pytest.mark.parametrize("stage", ["prepare", "read"])
+@pytest.mark.parametrize("output", ["gs://runs/web", "s3://runs/web"])
+def test_an_object_store_is_refused_as_output(corpus, tmp_path, monkeypatch, output, stage):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"got --output {output}. Expected a folder on a disk"):
+        run(corpus, output, stage=stage)
+    assert os.listdir() == []
+
+
+def test_t5x_gets_a_gin_file_and_a_command_for_every_run(corpus, whole, tmp_path, monkeypatch):
+    def emit(**more):
+        by_t5x = {"size": "tiny", "larger_size": "mini", "references": (), "learning_rates": ()}
+        scores = (f"gpt={whole}/scores/gpt",)
+        run(corpus, output, scores=scores, emit="t5x", **by_t5x, **more)
+
+    output = tmp_path / "small"
+    emit(t5x_pretrain="base.gin", t5x_finetune="glue.gin", arm=("low50", "full"))
+    emit(t5x_pretrain="base.gin", arm=("random50",))
+    emit(t5x_pretrain="larger.gin", t5x_size="mini")
+    commands = (output / "t5x/commands.sh").read_text().splitlines()
     assert [os.path.basename(c.partition("--gin_file=")[2]) for c in commands[1:]] == [
         "full_seed0.gin",
         "full_seed0_finetuned.gin",
         "random50_seed0.gin",
         "low50_seed0.gin",
         "low50_seed0_finetuned.gin",
+        "full_mini_seed0.gin",
     ]
-    (whole / "t5x/base.gin").write_text("BATCH_SIZE = 1\nSELECTION = %gin.REQUIRED\n")
-    (whole / "t5x/glue.gin").write_text("")
+    (output / "t5x/base.gin").write_text("BATCH_SIZE = 1\nSELECTION = %gin.REQUIRED\n")
+    (output / "t5x/glue.gin").write_text("")
+    for registry in ("_REGISTRY", "_INVERSE_REGISTRY"):  # t5x's own is registered elsewhere
+        monkeypatch.setattr(gin.config, registry, getattr(gin.config, registry).copy())
     utils = types.ModuleType("t5x.utils")
     utils.DatasetConfig = type("DatasetConfig", (), {"__init__": lambda self, seed=None: None})
     utils.SaveCheckpointConfig = type(
@@ -257,10 +306,10 @@ def test_t5x_gets_a_gin_file_and_a_command_for_every_run(corpus, whole, monkeypa
     script.train.__module__ = "__main__"
     monkeypatch.setitem(sys.modules, "__main__", script)
     gin.clear_config()
-    gin.add_config_file_search_path(str(whole / "t5x"))
+    gin.add_config_file_search_path(str(output / "t5x"))
     try:
-        gin.parse_config_file(str(whole / "t5x/low50_seed0.gin"))
-        assert gin.query_parameter("SELECTION/macro.value") == str(whole / "selections/low50")
+        gin.parse_config_file(str(output / "t5x/low50_seed0.gin"))
+        assert gin.query_parameter("SELECTION/macro.value") == str(output / "selections/low50")
         assert gin.query_parameter("TRAIN_STEPS/macro.value") == 4
         assert gin.query_parameter("VOCABULARY_FILE/macro.value") == "bytes"
         assert gin.query_parameter("VOCABULARY_ROWS/macro.value") == 384
@@ -268,8 +317,8 @@ def test_t5x_gets_a_gin_file_and_a_command_for_every_run(corpus, whole, monkeypa
         assert gin.query_parameter("train_script.train.eval_period") == 2
         assert gin.query_parameter("SaveCheckpointConfig.period") == 2
         gin.clear_config()
-        gin.parse_config_file(str(whole / "t5x/low50_seed0_finetuned.gin"))
-        start = str(whole / "arms/low50/seed0/model/checkpoint_4")
+        gin.parse_config_file(str(output / "t5x/low50_seed0_finetuned.gin"))
+        start = str(output / "arms/low50/seed0/model/checkpoint_4")
         assert gin.query_parameter("INITIAL_CHECKPOINT_PATH/macro.value") == start
         assert gin.query_parameter("TRAIN_STEPS/macro.value") == 4 + 262_144
         assert gin.query_parameter("TRAIN_STEPS_RELATIVE/macro.value") is None

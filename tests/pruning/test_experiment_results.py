@@ -130,6 +130,26 @@ def test_a_curve_has_the_steps_that_all_seeds_have():
     assert results_of(missing, PLAN).curves["loss"]["full"].steps == (200,)
 
 
+def test_a_seed_on_its_way_does_not_shorten_the_curve_of_the_others(results):
+    """Else the full arm would never reach its own score."""
+    begun = [evaluation("full", 3, 100, loss=9.0, right=0)]
+    found = results_of(an_experiment() + begun, PLAN)
+    assert found.curves["loss"]["full"] == results.curves["loss"]["full"]
+    assert row(found, "full").steps_to_full == {"loss": 200, "accuracy": 200}
+
+
+def test_over_scaling_counts_scores_after_fine_tuning():
+    score = {"full": 0.5, "low50": 0.6, "full_mini": 0.7}
+    found = [
+        dataclasses.replace(e, credits={}, finetuned={"cola mcc": score[e.arm]})
+        for e in an_experiment()
+        if e.arm in score
+    ]
+    low = row(results_of(found, dataclasses.replace(PLAN, tasks={})), "low50")
+    assert low.over_scaling == pytest.approx((50, 50, 50))
+    assert low.over_scaling_tasks == 1
+
+
 def test_scores_after_fine_tuning_are_those_that_all_seeds_have():
     found = [
         dataclasses.replace(e, finetuned={"cola mcc": 0.5 + 0.25 * e.seed, "rte": 1.0})

@@ -102,15 +102,37 @@ def test_interval_over_items_is_that_of_the_standard_error():
     assert math.isnan(found.spread)
 
 
-def test_interval_over_seeds_has_their_unbiased_variance():
-    """Without the factor, three seeds would look a fifth too certain."""
+def test_interval_over_seeds_is_that_of_students_t():
+    """2 degrees of freedom: 4.30 standard errors, where a normal distribution has 1.96."""
     seeds_S = np.array([0.0, 1.0, 5.0])
-    found = sample_means(np.repeat(seeds_S[:, None], 4, axis=1), "x", resamples=20_000)
-    from pruning.experiments.resampling import _with_seeds_drawn
+    found = estimate(sample_means(np.repeat(seeds_S[:, None], 4, axis=1), "x"))
+    half = 4.303 * np.std(seeds_S, ddof=1) / math.sqrt(3)
+    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half), abs=0.03 * half)
 
-    drawn_R = _with_seeds_drawn(found, "arm")
-    assert drawn_R.std() == pytest.approx(np.std(seeds_S, ddof=1) / math.sqrt(3), rel=0.02)
-    assert drawn_R.mean() == pytest.approx(2.0, abs=0.05)
+
+def test_interval_of_a_difference_is_welchs():
+    """Equal deviations of three seeds each: 4 degrees of freedom. One alone: its own 2."""
+    noisy, still = np.array([[0.0], [1.0], [2.0]]), np.ones((3, 1))
+    for other, half in (
+        (noisy, 2.776 * math.sqrt(2 / 3)),
+        (still, 4.303 * math.sqrt(1 / 3)),
+    ):
+        found = difference(sample_means(noisy, "x"), sample_means(other, "x"))
+        assert (found.low, found.high) == pytest.approx((-half, half), rel=0.03)
+
+
+@pytest.mark.parametrize("num_seeds", [2, 3, 5])
+def test_arms_that_do_nothing_rarely_separate(num_seeds):
+    """At most one of twenty; a bootstrap of three seeds says so of one in eight."""
+    rng = np.random.default_rng(num_seeds)
+    trials, separated = 400, 0
+    for _ in range(trials):
+        arms = [
+            sample_means(rng.normal(size=(num_seeds, 1)) + np.zeros(20), "x", resamples=200)
+            for _ in range(2)
+        ]
+        separated += difference(*arms).excludes_zero
+    assert separated / trials < 0.075
 
 
 def test_a_difference_draws_the_same_items_for_both():
@@ -137,3 +159,19 @@ def test_scaling_and_averaging_are_linear():
     one, two = (sample_means(np.array([[0.0, 1.0]]) + k, "x") for k in (0, 1))
     assert estimate(one.scaled(2.0, -1.0)).value == 0
     assert estimate(mean_of([one, two])).value == 1.0
+
+
+def test_an_interval_ends_where_no_result_can_be():
+    """By seeds at 80, 100 and 100 % of the questions it would reach 122 %."""
+    credits_SI = np.ones((3, 40))
+    credits_SI[0, :8] = 0
+    free = estimate(sample_means(credits_SI, "x"))
+    assert free.high > 1
+    means = sample_means(credits_SI, "x", possible=(0.0, 1.0))
+    found = estimate(means)
+    assert (found.low, found.high) == (free.low, 1.0)
+    of_four_options = means.scaled(4 / 3, -1 / 3)
+    assert of_four_options.possible == pytest.approx((-1 / 3, 1.0))
+    both = mean_of([means.scaled(2.0, -1.0), of_four_options])
+    assert both.possible == pytest.approx((-2 / 3, 1.0))
+    assert estimate(both).high == 1.0
