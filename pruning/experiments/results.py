@@ -128,8 +128,8 @@ class ArmResult:
         full arm.
       steps_to_full: steps at which the mean curve reaches the full arm's final `loss` and
         `accuracy`; None where it never does.
-      over_scaling: percent of the way to the larger model, mean over tasks and scores after fine-tuning, by seed; and the
-        number of these.
+      over_scaling: percent of the way to the larger model, mean over tasks and scores after
+        fine-tuning, by seed; and the number of these.
     """
 
     arm: str

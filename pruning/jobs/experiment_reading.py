@@ -186,8 +186,12 @@ def _held_out(store: str, unread: _Unread) -> HeldOut:
 
 def _columns(store: str, names: list[str]) -> dict[str, np.ndarray]:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     from pruning.score_store import open_store
 
     table = pa.concat_tables([table for _, table in open_store(store).tables(names)])
+    for i, field in enumerate(table.schema):
+        if field.type == pa.int64():  # with nulls NumPy would make floats of them, and round hashes
+            table = table.set_column(i, field.name, pc.fill_null(table[i], 0))
     return {name: table[name].to_numpy(zero_copy_only=False) for name in names}
